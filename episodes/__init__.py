@@ -1,0 +1,1 @@
+"""What an episode is: spec, episode, contract, raw log, index. Imports nothing of ours."""

@@ -1,0 +1,90 @@
+"""Files that are either whole or absent, and how we know what is in them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from thresher.episodes.errors import UserError
+
+_READ_BYTES = 1 << 20
+
+
+def atomic_write(path: Path, content: bytes | str) -> None:
+    """Writes a file so that readers see the old content or the new, never a part.
+
+    Args:
+      path: Where the content goes; missing parent folders are made.
+      content: Bytes, or text that is written as UTF-8.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes private files; a dataset is there to be shared.
+        os.chmod(scratch, 0o666 & ~_umask())
+        os.replace(scratch, path)
+    except BaseException:
+        Path(scratch).unlink(missing_ok=True)
+        raise
+
+
+def sha256_file(path: Path) -> str:
+    """Returns the SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(_READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def require_free_space(folder: Path, needed_bytes: int) -> None:
+    """Refuses work that would fill the disk, before it starts.
+
+    Args:
+      folder: Where the work will be written; need not exist yet.
+      needed_bytes: How much it will take.
+
+    Raises:
+      UserError: Less than `needed_bytes` are free there.
+    """
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
+    if free < needed_bytes:
+        raise UserError(
+            f"not enough disk space for {folder}: {needed_bytes / 1e6:,.0f} MB are "
+            f"needed and {free / 1e6:,.0f} MB are free; free some, or choose a folder "
+            "on another disk"
+        )
+
+
+def require_writable(folder: Path) -> None:
+    """Makes a folder and proves that files can be written in it.
+
+    Raises:
+      UserError: The folder cannot be made or written, with the system's reason.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"cannot write in {folder}: {error.strerror}; choose another folder or "
+            "change its permissions"
+        ) from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

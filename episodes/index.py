@@ -1,0 +1,91 @@
+"""The episode index: one row an episode, the workbench of everything that follows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from thresher.episodes.episode import Episode
+from thresher.episodes.files import atomic_write
+from thresher.episodes.raw_log import EpisodePointer
+
+_TEXT = pa.string()
+_TEXTS = pa.list_(pa.string())
+INDEX_SCHEMA = pa.schema(
+    [
+        pa.field("episode_id", _TEXT, nullable=False),
+        pa.field("source_id", _TEXT, nullable=False),
+        pa.field("file", _TEXT, nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("length_bytes", pa.int64(), nullable=False),
+        pa.field("num_steps", pa.int32(), nullable=False),
+        pa.field("episode_return", pa.float64(), nullable=False),
+        pa.field("success", _TEXT, nullable=False),
+        pa.field("label_source", _TEXT, nullable=False),
+        pa.field("confidence", pa.float64(), nullable=False),
+        pa.field("task", _TEXT, nullable=False),
+        pa.field("robot", _TEXT, nullable=False),
+        pa.field("scene_id", _TEXT, nullable=False),
+        pa.field("object_ids", _TEXTS, nullable=False),
+        pa.field("language", _TEXT, nullable=False),
+        pa.field("behaviour_kind", _TEXT, nullable=False),
+        pa.field("policy_id", _TEXT, nullable=False),
+        pa.field("policy_version", _TEXT, nullable=False),
+        pa.field("start_time_ns", pa.int64(), nullable=False),
+        pa.field("environment", _TEXT, nullable=False),
+        pa.field("violations", _TEXTS, nullable=False),
+    ]
+)
+
+
+def index_row(
+    episode: Episode, pointer: EpisodePointer, violations: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Returns the row of an episode, with the rules that it was found to break."""
+    metadata = episode.metadata
+    return {
+        "episode_id": episode.episode_id,
+        "source_id": metadata.source_id,
+        "file": pointer.file,
+        "offset": pointer.offset,
+        "length_bytes": pointer.length,
+        "num_steps": episode.num_steps,
+        "episode_return": metadata.outcome.episode_return,
+        "success": metadata.outcome.success.value,
+        "label_source": metadata.outcome.label_source,
+        "confidence": metadata.outcome.confidence,
+        "task": metadata.task,
+        "robot": metadata.robot,
+        "scene_id": metadata.scene_id,
+        "object_ids": list(metadata.object_ids),
+        "language": metadata.language,
+        "behaviour_kind": metadata.behaviour.kind.value,
+        "policy_id": metadata.behaviour.policy_id,
+        "policy_version": metadata.behaviour.policy_version,
+        "start_time_ns": metadata.start_time_ns,
+        "environment": json.dumps(dict(metadata.environment), sort_keys=True),
+        "violations": list(violations),
+    }
+
+
+def index_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Returns the rows as a table, ordered so that arrival order cannot matter."""
+    table = pa.Table.from_pylist([dict(row) for row in rows], schema=INDEX_SCHEMA)
+    return table.sort_by([("file", "ascending"), ("offset", "ascending")])
+
+
+def write_index(table: pa.Table, path: Path) -> None:
+    """Writes an index as Parquet, whole or not at all."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    atomic_write(path, sink.getvalue().to_pybytes())
+
+
+def read_index(path: Path) -> pa.Table:
+    """Returns an index from Parquet."""
+    return pq.read_table(path)

@@ -1,0 +1,83 @@
+"""A sealed dataset version on disk, opened for reading."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from thresher.episodes.errors import UserError
+from thresher.episodes.index import read_index
+from thresher.episodes.spec import EpisodeSpec
+
+CHECKSUMS = "checksums.json"
+EPISODES = "episodes.parquet"
+LINEAGE = "lineage.json"
+SPEC = "spec.json"
+STATISTICS = "statistics.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Version:
+    """A version whose seal is there.
+
+    Attributes:
+      path: Its folder: <data_dir>/<name>/<version>.
+      name: The dataset's name.
+      version: 'major.minor.patch'.
+      digest: SHA-256 of its checksums, and so of everything in it.
+      spec: What its episodes are.
+      index: episodes.parquet: one row an episode.
+      lineage: lineage.json.
+    """
+
+    path: Path
+    name: str
+    version: str
+    digest: str
+    spec: EpisodeSpec
+    index: pa.Table
+    lineage: dict[str, Any]
+
+
+def open_version(path: Path) -> Version:
+    """Opens a sealed version.
+
+    Raises:
+      UserError: There is no such folder, or it was never sealed, or its side files
+        cannot be read.
+    """
+    if not path.is_dir():
+        raise UserError(
+            f"there is no dataset version at {path}; give the folder that holds "
+            f"{CHECKSUMS}, such as data/datasets/bin_grasping/1.0.0"
+        )
+    missing = [
+        name
+        for name in (CHECKSUMS, EPISODES, LINEAGE, SPEC)
+        if not (path / name).exists()
+    ]
+    if missing:
+        raise UserError(
+            f"{path} is not a sealed version: {', '.join(missing)} missing; finish it "
+            "by running the same `tfds build` again"
+        )
+    try:
+        return Version(
+            path=path,
+            name=path.parent.name,
+            version=path.name,
+            digest=hashlib.sha256((path / CHECKSUMS).read_bytes()).hexdigest(),
+            spec=EpisodeSpec.from_json((path / SPEC).read_text()),
+            index=read_index(path / EPISODES),
+            lineage=json.loads((path / LINEAGE).read_text()),
+        )
+    except (ValueError, KeyError, TypeError, pa.ArrowInvalid) as error:
+        raise UserError(
+            f"the side files of {path} are damaged ({error}); restore the version "
+            "from a good copy"
+        ) from error

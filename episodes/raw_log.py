@@ -20,8 +20,8 @@ from typing import Any, BinaryIO
 
 from mcap.data_stream import ReadDataStream
 from mcap.opcode import Opcode
-from mcap.records import Channel, Chunk, Message, Metadata
-from mcap.stream_reader import CRCValidationError, breakup_chunk
+from mcap.records import Channel, Chunk, Message, Metadata, Statistics
+from mcap.stream_reader import breakup_chunk
 from mcap.writer import CompressionType, Writer
 
 from thresher.episodes.episode import Episode
@@ -101,7 +101,9 @@ class RawLogWriter:
             self._file, chunk_size=2**62, compression=CompressionType.ZSTD
         )
         self._mcap.start(profile="", library="thresher")
-        self._mcap.add_metadata(_SPEC_METADATA, {"spec": spec.to_json()})
+        self._mcap.add_metadata(
+            _SPEC_METADATA, {"spec": spec.to_json(), "digest": spec.digest()}
+        )
         self._channels = self._register_channels()
         self._file.flush()
 
@@ -174,15 +176,41 @@ class RawLogReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.truncated = False
-        self.spec, self._topics = self._read_head()
+        try:
+            self.spec, self._topics = self._read_head()
+        except (DamagedLogError, OSError):
+            raise
+        except Exception as error:
+            raise DamagedLogError(
+                f"the head of {path} cannot be read ({error}); restore the file from "
+                "its source"
+            ) from error
         self._step = StepMessage(self.spec)
         self._image = ImageMessage()
 
     def pointers(self) -> Iterator[EpisodePointer]:
-        """Yields where each episode is, in file order, reading record heads only."""
+        """Yields where each episode is, in file order, reading record heads only.
+
+        Raises:
+          DamagedLogError: At the end, if the file's own count is another.
+        """
+        count = 0
         for opcode, offset, length in self._records():
             if opcode == Opcode.CHUNK:
+                count += 1
                 yield EpisodePointer(str(self._path), offset, length)
+            elif opcode == Opcode.STATISTICS:
+                self._check_count(count, offset)
+
+    def _check_count(self, found: int, statistics_offset: int) -> None:
+        with open(self._path, "rb") as file:
+            file.seek(statistics_offset + _RECORD_HEADER.size)
+            said = Statistics.read(ReadDataStream(file)).chunk_count
+        if said != found:
+            raise DamagedLogError(
+                f"{self._path} holds {found} episodes and says it holds {said}; "
+                "restore the file from its source"
+            )
 
     def episodes(self) -> Iterator[tuple[EpisodePointer, Episode]]:
         """Yields every episode with its pointer, one in memory at a time."""
@@ -221,7 +249,7 @@ class RawLogReader:
                 if opcode == Opcode.METADATA:
                     metadata = Metadata.read(stream)
                     if metadata.name == _SPEC_METADATA:
-                        spec = EpisodeSpec.from_json(metadata.metadata["spec"])
+                        spec = _read_spec(metadata.metadata)
                 elif opcode == Opcode.CHUNK:
                     return self._checked(spec), _topics(Chunk.read(stream))
         return self._checked(spec), {}
@@ -286,6 +314,16 @@ class RawLogReader:
 
 def _images(spec: EpisodeSpec) -> list[FeatureSpec]:
     return [feature for feature in spec.all_features if feature.is_image]
+
+
+def _read_spec(metadata: Mapping[str, str]) -> EpisodeSpec:
+    spec = EpisodeSpec.from_json(metadata["spec"])
+    # Records outside chunks carry no checksum of their own.
+    if spec.digest() != metadata["digest"]:
+        raise ValueError(
+            f"its spec has the digest {spec.digest()}, not {metadata['digest']}"
+        )
+    return spec
 
 
 def _summary(episode: Episode) -> dict[str, Any]:

@@ -1,0 +1,40 @@
+"""Files are whole or absent, and disks are asked before work begins."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from thresher.episodes.errors import UserError
+from thresher.episodes.files import (
+    atomic_write,
+    require_free_space,
+    require_writable,
+    sha256_file,
+)
+
+
+def test_a_write_replaces_the_whole_file_and_leaves_nothing_beside_it(tmp_path):
+    atomic_write(tmp_path / "deep" / "a.json", "old")
+    atomic_write(tmp_path / "deep" / "a.json", b"new")
+    assert (tmp_path / "deep" / "a.json").read_bytes() == b"new"
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["a.json"]
+
+
+def test_digest_is_sha256(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc" * 10**6)
+    expected = hashlib.sha256(b"abc" * 10**6).hexdigest()
+    assert sha256_file(tmp_path / "a") == expected
+
+
+def test_too_little_space_is_refused_with_both_numbers(tmp_path):
+    require_free_space(tmp_path / "not" / "yet", 1)
+    with pytest.raises(UserError, match="1,000,000,000,000 MB are needed"):
+        require_free_space(tmp_path, 10**18)
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="cannot write in"):
+        require_writable(tmp_path / "file" / "folder")

@@ -19,6 +19,7 @@ from typing import Any
 
 import psutil
 
+from thresher.episodes.errors import UserError
 from thresher.episodes.files import atomic_write
 
 _PACKAGES = (
@@ -68,7 +69,9 @@ class RunRecord:
 
     def write(self, path: Path) -> None:
         """Writes the record as JSON."""
-        atomic_write(path, json.dumps(dataclasses.asdict(self), indent=1) + "\n")
+        atomic_write(
+            path, json.dumps(dataclasses.asdict(self), indent=1, default=str) + "\n"
+        )
 
     @classmethod
     def read(cls, path: Path) -> RunRecord:
@@ -99,6 +102,33 @@ def recording(
             record.seconds = earlier_seconds + time.monotonic() - began
             record.peak_memory_bytes = max(record.peak_memory_bytes, peak())
             record.write(path)
+
+
+def refuse_other_configuration(path: Path, configuration: Mapping[str, Any]) -> None:
+    """Refuses to go on with a run that was asked for differently.
+
+    Args:
+      path: Where the run's record is, if there is one.
+      configuration: What is asked for now.
+
+    Raises:
+      UserError: The record there names other values, with the keys that differ.
+    """
+    if not path.exists():
+        return
+    earlier = RunRecord.read(path).configuration
+    # Through JSON, so that tuples and paths compare as they were stored.
+    wanted = json.loads(json.dumps(dict(configuration), default=str))
+    differing = [
+        f"{key} is {earlier.get(key)!r} there and {wanted.get(key)!r} here"
+        for key in sorted(set(earlier) | set(wanted))
+        if earlier.get(key) != wanted.get(key)
+    ]
+    if differing:
+        raise UserError(
+            f"{path.parent} holds a run of another configuration: "
+            f"{'; '.join(differing)}; ask for the same, or choose another folder"
+        )
 
 
 def _begin(station: str, path: Path, configuration: Mapping[str, Any]) -> RunRecord:

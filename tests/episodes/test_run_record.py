@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thresher.episodes.run_record import RunRecord, recording
+from thresher.episodes.errors import UserError
+from thresher.episodes.run_record import (
+    RunRecord,
+    recording,
+    refuse_other_configuration,
+)
 
 
 def test_a_finished_run_says_what_it_took(tmp_path):
@@ -34,3 +39,13 @@ def test_an_interrupted_run_is_known_and_its_time_is_kept(tmp_path):
     assert finished.sessions == 2
     assert finished.seconds >= interrupted.seconds
     assert finished.started == interrupted.started
+
+
+def test_another_configuration_is_refused_with_the_keys_that_differ(tmp_path):
+    path = tmp_path / "run.json"
+    refuse_other_configuration(path, {"seed": 1})
+    with recording("collect", path, {"seed": 1, "world": "bins", "size": (64, 64)}):
+        pass
+    refuse_other_configuration(path, {"seed": 1, "world": "bins", "size": (64, 64)})
+    with pytest.raises(UserError, match="seed is 1 there and 2 here"):
+        refuse_other_configuration(path, {"seed": 2, "world": "bins", "size": (64, 64)})

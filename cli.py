@@ -1,0 +1,135 @@
+"""The `thresher` command: thin; a command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from thresher.episodes.errors import UserError
+
+if TYPE_CHECKING:
+    from thresher.eval.intervals import Proportion
+
+app = typer.Typer(
+    name="thresher",
+    help="Robot episodes in, policies out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+train_app = typer.Typer(no_args_is_help=True, help="Train a policy offline.")
+app.add_typer(train_app, name="train")
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+@app.command()
+def collect(
+    out: Annotated[Path, typer.Option(help="Run folder for raw logs and record.")],
+    episodes: Annotated[int, typer.Option(help="Exactly how many episodes.")] = 1000,
+    policy: Annotated[
+        str, typer.Option(help="Name of a policy, or folder of an exported one.")
+    ] = "scripted",
+    world: Annotated[str, typer.Option(help="Name of the world.")] = "bin_grasping",
+    seed: Annotated[int, typer.Option(help="All randomness derives from it.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes; 0 for one a processor.")] = 0,
+    image_size: Annotated[int, typer.Option(help="Pixels a side.")] = 64,
+) -> None:
+    """Run a policy in a world and keep raw logs (MCAP). Resumes where it was."""
+    from thresher.pipelines.collect import CollectConfig
+    from thresher.pipelines.collect import collect as run_collect
+
+    config = CollectConfig(
+        policy=policy,
+        world=world,
+        world_options={"image_size": image_size},
+        episodes=episodes,
+        seed=seed,
+    )
+    record = run_collect(config, out, workers=workers)
+    typer.echo(f"{record.results['episodes']:,} episodes in {out}")
+
+
+@app.command()
+def evaluate(
+    policy: Annotated[
+        str, typer.Argument(help="Name of a policy, or folder of an exported one.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for record and episodes.")],
+    episodes: Annotated[int, typer.Option(help="How many; 250 give ± 6 points.")] = 250,
+    seed: Annotated[int, typer.Option(help="Same seed, same scenes.")] = 1_000_000,
+    world: Annotated[str, typer.Option(help="Name of the world.")] = "bin_grasping",
+    image_size: Annotated[int, typer.Option(help="Pixels a side.")] = 64,
+    objects: Annotated[str, typer.Option(help="Object set: eval or train.")] = "eval",
+    allow_training_objects: Annotated[
+        bool, typer.Option(help="Evaluate on objects seen in training all the same.")
+    ] = False,
+) -> None:
+    """Measure a policy's success on unseen objects, with its interval."""
+    from thresher.eval.evaluate import EvaluationConfig, proportion
+    from thresher.eval.evaluate import evaluate as run_evaluation
+
+    config = EvaluationConfig(
+        policy=policy,
+        world=world,
+        world_options={"image_size": image_size},
+        object_set=objects,
+        episodes=episodes,
+        seed=seed,
+    )
+    record = run_evaluation(config, out, allow_training_objects=allow_training_objects)
+    typer.echo(f"{record.results['policy_id']}: {proportion(record)}")
+
+
+@app.command()
+def report(
+    folders: Annotated[
+        list[Path], typer.Argument(help="Run folders and dataset versions.")
+    ],
+    out: Annotated[Path, typer.Option(help="The HTML file to write.")],
+    title: Annotated[str, typer.Option(help="Its heading.")] = "Thresher report",
+) -> None:
+    """Write one self-contained HTML page about some runs and versions."""
+    from thresher.eval.report.write import write_report
+
+    contents = write_report(folders, out, title)
+    if contents.evaluations:
+        _print_success_table([(e.label, e.rate) for e in contents.evaluations])
+    typer.echo(f"report: {out.absolute()}")
+
+
+def _print_success_table(rates: list[tuple[str, Proportion]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("policy", "success", "95 % interval", "episodes")
+    for label, rate in rates:
+        low, high = rate.interval
+        table.add_row(
+            label, f"{rate.rate:.1%}", f"{low:.1%} – {high:.1%}", str(rate.trials)
+        )
+    Console().print(table)
+
+
+def main() -> None:
+    """Runs the command line; user errors end in one message and status 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"thresher: {error}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+    except KeyboardInterrupt:
+        print(
+            "thresher: interrupted; the same command goes on from here",
+            file=sys.stderr,
+        )
+        sys.exit(EXIT_INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

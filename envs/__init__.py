@@ -1,0 +1,1 @@
+"""Worlds to act in, policies that act in them, and rollouts."""

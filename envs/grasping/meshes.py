@@ -1,0 +1,88 @@
+"""Triangle-free geometry: convex parts of a mesh, simplified, and their hulls."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from pathlib import Path
+
+import numpy as np
+
+
+def read_convex_parts(path: Path) -> list[np.ndarray]:
+    """Reads an OBJ file whose groups are convex parts.
+
+    Returns:
+      One float64 [V, 3] array of vertices per group that has any, in file units.
+    """
+    parts: list[list[list[float]]] = []
+    for line in path.read_text().splitlines():
+        if line.startswith("o "):
+            parts.append([])
+        elif line.startswith("v "):
+            parts[-1].append([float(word) for word in line.split()[1:4]])
+    return [np.array(part) for part in parts if part]
+
+
+@functools.lru_cache(maxsize=1)
+def _directions() -> np.ndarray:
+    """Returns [D, 3] unit vectors spread evenly (a Fibonacci sphere)."""
+    count = 200
+    index = np.arange(count) + 0.5
+    height = 1 - 2 * index / count
+    turn = np.pi * (1 + 5**0.5) * index
+    radius = np.sqrt(1 - height**2)
+    return np.stack([radius * np.cos(turn), radius * np.sin(turn), height], axis=1)
+
+
+def simplify_convex(points: np.ndarray, tolerance: float) -> np.ndarray:
+    """Returns the few points whose hull is the hull of all, up to a tolerance.
+
+    Adds the farthest point in the direction that is worst served until no direction
+    lacks more than `tolerance`.
+
+    Args:
+      points: [V, 3] vertices of a convex part.
+      tolerance: In the unit of the points.
+
+    Returns:
+      [W, 3], W <= V, rows of `points`.
+    """
+    reach = points @ _directions().T
+    farthest = reach.argmax(axis=0)
+    wanted = reach.max(axis=0)
+    kept = [int(farthest[0])]
+    served = reach[kept[0]].copy()
+    while (wanted - served).max() > tolerance:
+        worst = int((wanted - served).argmax())
+        kept.append(int(farthest[worst]))
+        served = np.maximum(served, reach[kept[-1]])
+    return points[sorted(kept)]
+
+
+def hull_triangles(points: np.ndarray) -> np.ndarray:
+    """Returns the triangles of a small convex hull, facing outwards.
+
+    Tries every triple: fine for the few dozen points that `simplify_convex` leaves.
+
+    Args:
+      points: [V, 3].
+
+    Returns:
+      [F, 3] indices into `points`, counter-clockwise from outside; empty for fewer
+      than four points or a flat part.
+    """
+    triples = np.array(list(itertools.combinations(range(len(points)), 3)), dtype=int)
+    if len(points) < 4:
+        return np.zeros((0, 3), dtype=int)
+    # A nudge far below any visible size makes coplanar faces triangulate uniquely.
+    scale = np.ptp(points, axis=0).max()
+    shaken = points + np.random.default_rng(0).normal(0, 1e-6 * scale, points.shape)
+    corners = shaken[triples]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    offsets = np.einsum("fd,fd->f", normals, corners[:, 0])
+    heights = normals @ shaken.T - offsets[:, None]
+    np.put_along_axis(heights, triples, 0.0, axis=1)
+    below = (heights <= 0).all(axis=1)
+    above = (heights >= 0).all(axis=1)
+    return np.concatenate([triples[below], triples[above & ~below][:, ::-1]])

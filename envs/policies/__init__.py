@@ -1,0 +1,1 @@
+"""Policies: random, scripted, planned and saved ones."""

@@ -1,0 +1,1 @@
+"""Offline reinforcement learning: dataset versions in, policies out."""

@@ -1,0 +1,1 @@
+"""From a sealed dataset version to seeded, resumable batches of transitions."""

@@ -1,0 +1,1 @@
+"""Tests of the worlds, the policies and rollouts."""

@@ -21,6 +21,7 @@ INDEX_SCHEMA = pa.schema(
         pa.field("episode_id", _TEXT, nullable=False),
         pa.field("source_id", _TEXT, nullable=False),
         pa.field("file", _TEXT, nullable=False),
+        pa.field("log_digest", _TEXT, nullable=False),
         pa.field("offset", pa.int64(), nullable=False),
         pa.field("length_bytes", pa.int64(), nullable=False),
         pa.field("num_steps", pa.int32(), nullable=False),
@@ -44,14 +45,25 @@ INDEX_SCHEMA = pa.schema(
 
 
 def index_row(
-    episode: Episode, pointer: EpisodePointer, violations: Iterable[str] = ()
+    episode: Episode,
+    pointer: EpisodePointer,
+    violations: Iterable[str] = (),
+    log_digest: str = "",
 ) -> dict[str, Any]:
-    """Returns the row of an episode, with the rules that it was found to break."""
+    """Returns the row of an episode.
+
+    Args:
+      episode: The episode.
+      pointer: Where its bytes are.
+      violations: The rules that it was found to break.
+      log_digest: SHA-256 of the log that holds it.
+    """
     metadata = episode.metadata
     return {
         "episode_id": episode.episode_id,
         "source_id": metadata.source_id,
         "file": pointer.file,
+        "log_digest": log_digest,
         "offset": pointer.offset,
         "length_bytes": pointer.length,
         "num_steps": episode.num_steps,

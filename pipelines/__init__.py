@@ -1,0 +1,1 @@
+"""Pipelines: collect, ingest, check, split, rebalance, plan, write, seal."""

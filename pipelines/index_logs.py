@@ -1,0 +1,146 @@
+"""Log files become index rows: each file is read once, each episode checked once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from thresher.episodes.contract import violations
+from thresher.episodes.errors import UserError
+from thresher.episodes.files import sha256_file
+from thresher.episodes.index import index_row, index_table, read_index, write_index
+from thresher.episodes.raw_log import EpisodePointer
+from thresher.episodes.spec import EpisodeSpec
+from thresher.pipelines.ingest.reader import LogReader, open_log
+
+UNREADABLE = "unreadable"
+
+
+@dataclasses.dataclass(frozen=True)
+class IndexUnit:
+    """One log file to index.
+
+    Attributes:
+      root: The folder of all logs; rows name files relative to it.
+      log: The log file.
+      spec: What every episode must be.
+      path: The index of this file.
+      size: Bytes of the log.
+    """
+
+    root: Path
+    log: Path
+    spec: EpisodeSpec
+    path: Path
+    size: int
+
+    def run(self) -> None:
+        """Reads and checks every episode and writes the index."""
+        write_index(index_table(self._rows()), self.path)
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        name = self.log.relative_to(self.root).as_posix()
+        digest = sha256_file(self.log)
+        reader = open_log(self.log)
+        pointers = reader.pointers()
+        position = 0
+        while True:
+            try:
+                pointer = next(pointers)
+            except StopIteration:
+                return
+            except UserError as error:
+                yield unreadable_row(name, position, 0, digest, str(error))
+                return
+            position = pointer.offset
+            yield self._row(reader, pointer, name, digest)
+
+    def _row(
+        self, reader: LogReader, pointer: EpisodePointer, name: str, digest: str
+    ) -> dict[str, Any]:
+        try:
+            episode = reader.read(pointer)
+        except UserError as error:
+            return unreadable_row(
+                name, pointer.offset, pointer.length, digest, str(error)
+            )
+        broken = [f"{v.rule}: {v.message}" for v in violations(episode, self.spec)]
+        relative = dataclasses.replace(pointer, file=name)
+        return index_row(episode, relative, broken, log_digest=digest)
+
+
+def unreadable_row(
+    name: str, offset: int, length: int, digest: str, reason: str
+) -> dict[str, Any]:
+    """Returns the row of an episode of which nothing else can be known."""
+    blank = {"string": "", "int64": 0, "int32": 0, "double": 0.0}
+    table = index_table([])
+    row: dict[str, Any] = {
+        field.name: blank.get(str(field.type), []) for field in table.schema
+    }
+    row.update(
+        file=name,
+        offset=offset,
+        length_bytes=length,
+        log_digest=digest,
+        success="unknown",
+        violations=[f"{UNREADABLE}: {reason}"],
+    )
+    return row
+
+
+def common_spec(logs: Sequence[Path]) -> EpisodeSpec:
+    """Returns the spec that all readable logs share.
+
+    Raises:
+      UserError: Two logs hold different kinds of episodes, or none can be opened.
+    """
+    specs: dict[str, tuple[Path, EpisodeSpec]] = {}
+    damage: list[str] = []
+    for log in logs:
+        try:
+            spec = open_log(log).spec
+        except UserError as error:
+            damage.append(str(error))
+            continue
+        specs.setdefault(spec.digest(), (log, spec))
+    if not specs:
+        raise UserError(f"no log can be opened: {damage[0]}")
+    if len(specs) > 1:
+        (first, a), (second, b) = list(specs.values())[:2]
+        raise UserError(
+            f"{first} and {second} hold different episodes ({_difference(a, b)}); "
+            "build a version from logs of one spec"
+        )
+    return next(iter(specs.values()))[1]
+
+
+def merge_indexes(units: Sequence[IndexUnit]) -> pa.Table:
+    """Returns the index of all logs, in the order of file and position."""
+    tables = [read_index(unit.path) for unit in units]
+    return pa.concat_tables(tables).sort_by(
+        [("file", "ascending"), ("offset", "ascending")]
+    )
+
+
+def is_sound(index: pa.Table) -> pa.ChunkedArray:
+    """Returns a mask of the rows that break no rule."""
+    return pc.equal(pc.list_value_length(index["violations"]), 0)
+
+
+def _difference(a: EpisodeSpec, b: EpisodeSpec) -> str:
+    ours = {feature.name: feature for feature in a.all_features}
+    theirs = {feature.name: feature for feature in b.all_features}
+    for name in sorted(set(ours) ^ set(theirs)):
+        return f"only one has {name!r}"
+    for name, feature in ours.items():
+        if feature != theirs[name]:
+            return (
+                f"{name!r} differs: {list(feature.shape)}, {list(theirs[name].shape)}"
+            )
+    return f"{a.name!r} at {a.step_seconds} s, {b.name!r} at {b.step_seconds} s"

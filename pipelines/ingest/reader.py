@@ -1,0 +1,73 @@
+"""What every log format's reader offers, and which reader a file belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from thresher.episodes.episode import Episode
+from thresher.episodes.errors import UserError
+from thresher.episodes.raw_log import EpisodePointer
+from thresher.episodes.spec import EpisodeSpec
+
+
+class LogReader(Protocol):
+    """Lists a log's episodes cheaply and reads one by its pointer.
+
+    Attributes:
+      converter: Name of what makes episodes of the format.
+      spec: What the episodes are.
+    """
+
+    converter: str
+    spec: EpisodeSpec
+
+    def pointers(self) -> Iterator[EpisodePointer]:
+        """Yields where each episode is; raises UserError where the log is damaged."""
+        ...
+
+    def read(self, pointer: EpisodePointer) -> Episode:
+        """Returns one episode; raises UserError where its bytes are damaged."""
+        ...
+
+
+def open_log(path: Path) -> LogReader:
+    """Returns the reader of a log file.
+
+    Raises:
+      UserError: No reader knows the format, or the file's head is damaged.
+    """
+    from thresher.pipelines.ingest.thresher_log import ThresherLogReader
+
+    if path.suffix == ThresherLogReader.suffix:
+        return ThresherLogReader(path)
+    raise UserError(
+        f"no reader knows {path.name!r}: raw logs end in {ThresherLogReader.suffix!r}"
+    )
+
+
+def find_logs(root: Path) -> list[Path]:
+    """Returns every log below a folder, by name, hidden ones left out.
+
+    Raises:
+      UserError: The folder is not there or holds no log.
+    """
+    from thresher.pipelines.ingest.thresher_log import ThresherLogReader
+
+    if not root.is_dir():
+        raise UserError(
+            f"there is no folder {root} with raw logs; collect some with `thresher "
+            "collect`, and name the folder with --manual_dir"
+        )
+    logs = sorted(
+        path
+        for path in root.rglob(f"*{ThresherLogReader.suffix}")
+        if not any(part.startswith(".") for part in path.relative_to(root).parts)
+    )
+    if not logs:
+        raise UserError(
+            f"{root} holds no raw log (*{ThresherLogReader.suffix}); name the folder "
+            "that `thresher collect` wrote with --manual_dir"
+        )
+    return logs

@@ -1,0 +1,161 @@
+"""A stage of heavy work: units that each leave one file, run by Beam, reconciled.
+
+A Beam run that ended well is no proof that every element was worked on: runners have
+been seen to lose some, and may repeat others. So a unit's file is the proof, written
+aside and renamed when whole; after each run, units without their file are run again.
+The same rule makes every stage resumable: what is there is not done twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+
+from thresher.episodes.errors import UserError
+from thresher.episodes.progress import ProgressBar, progress
+
+MAX_ROUNDS = 3
+_POLL_SECONDS = 0.5
+
+
+class Unit(Protocol):
+    """A piece of work that is a pure function of what it holds.
+
+    Attributes:
+      path: The file that is there when, and only when, the unit is done.
+      size: How much of the stage it is, in the progress bar's units.
+    """
+
+    path: Path
+    size: int
+
+    def run(self) -> None:
+        """Does the work and leaves `path`, whole, in one rename."""
+        ...
+
+
+class RunUnits(beam.PTransform):
+    """Runs units wherever the runner puts them; elements are units, never their data."""
+
+    def expand(self, units: beam.PCollection) -> beam.PCollection:
+        """Returns the paths of the units that were run."""
+        return units | "Spread" >> beam.Reshuffle() | "Run" >> beam.Map(_run)
+
+
+def _run(unit: Unit) -> str:
+    if not unit.path.exists():
+        unit.run()
+    return str(unit.path)
+
+
+def local_options(workers: int) -> PipelineOptions:
+    """Returns options for processes on this machine.
+
+    Args:
+      workers: How many; 0 for one a processor. One runs in this process.
+    """
+    count = workers or os.cpu_count() or 1
+    flags = ["--default_sdk_harness_log_level=ERROR"]
+    if count > 1:
+        flags += [
+            "--runner=DirectRunner",
+            "--direct_running_mode=multi_processing",
+            f"--direct_num_workers={count}",
+        ]
+    else:
+        flags += ["--runner=FnApiRunner"]
+    return PipelineOptions(flags)
+
+
+def run_stage(
+    title: str,
+    units: Sequence[Unit],
+    options: PipelineOptions,
+    note: Callable[[Sequence[Any]], str] = lambda done: "",
+) -> None:
+    """Runs the units that are not done, until all are.
+
+    Args:
+      title: Of the progress bar.
+      units: All of the stage, done or not; paths must differ.
+      options: Beam's, which choose runner and workers.
+      note: Called with the done units, returns what the bar should say beside.
+
+    Raises:
+      UserError: Units are still missing after `MAX_ROUNDS` runs; names them.
+    """
+    paths = [unit.path for unit in units]
+    if len(set(paths)) != len(paths):
+        raise ValueError("two units of a stage would write the same file")
+    done = [unit for unit in units if unit.path.exists()]
+    total = sum(unit.size for unit in units)
+    with progress(title, total, sum(unit.size for unit in done)) as bar:
+        with _watching(units, bar, note):
+            for _ in range(MAX_ROUNDS):
+                pending = [unit for unit in units if not unit.path.exists()]
+                if not pending:
+                    break
+                _run_pipeline(pending, options)
+        missing = [unit for unit in units if not unit.path.exists()]
+        if missing:
+            raise _missing_error(title, missing)
+        bar.update(total, note(list(units)))
+
+
+def _run_pipeline(units: Sequence[Unit], options: PipelineOptions) -> None:
+    # Workers that repeat "Done consuming work" would drown the progress bar.
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    # A few units are not worth starting processes for.
+    if len(units) == 1 and _is_local(options):
+        options = local_options(1)
+    with beam.Pipeline(options=options) as pipeline:
+        _ = pipeline | beam.Create(list(units)) | RunUnits()
+
+
+def _is_local(options: PipelineOptions) -> bool:
+    return options.view_as(DirectOptions).direct_running_mode == "multi_processing"
+
+
+@contextmanager
+def _watching(
+    units: Sequence[Unit], bar: ProgressBar, note: Callable[[Sequence[Any]], str]
+) -> Iterator[None]:
+    """Moves the bar by the files that are there, whoever wrote them."""
+    stop = threading.Event()
+
+    def watch() -> None:
+        pending = list(units)
+        done: list[Unit] = []
+        while not stop.wait(_POLL_SECONDS):
+            arrived = [unit for unit in pending if unit.path.exists()]
+            if arrived:
+                done += arrived
+                gone = {id(unit) for unit in arrived}
+                pending = [unit for unit in pending if id(unit) not in gone]
+                bar.update(sum(unit.size for unit in done), note(done))
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _missing_error(title: str, missing: Sequence[Unit]) -> UserError:
+    names = ", ".join(unit.path.name for unit in missing[:5])
+    more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+    return UserError(
+        f"{title}: {len(missing)} pieces of work are still missing after {MAX_ROUNDS} "
+        f"runs ({names}{more}); the runner loses elements: run the same command again, "
+        "with fewer workers"
+    )

@@ -1,0 +1,1 @@
+"""Datasets: one folder each, buildable with `tfds build`."""

@@ -1,0 +1,1 @@
+"""Bin grasping: try after try at picking objects out of a tray."""

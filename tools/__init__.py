@@ -1,0 +1,1 @@
+"""Tools that set up and check this repository; not shipped in the wheel."""

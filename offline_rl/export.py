@@ -12,7 +12,6 @@ from typing import Any
 
 import tensorflow as tf
 from tf_agents.policies import policy_saver
-
 from thresher.episodes.files import atomic_write
 
 
@@ -58,6 +57,8 @@ def _save_act(policy: Any, path: Path) -> None:
         for name, spec in policy.time_step_spec.observation.items()
     }
     module.act = tf.function(
-        policy.best_action, input_signature=[signature, tf.TensorSpec([2], tf.int32)]
+        policy.best_action,
+        autograph=False,
+        input_signature=[signature, tf.TensorSpec([2], tf.int32)],
     )
     tf.saved_model.save(module, str(path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Optional, Protocol
+from typing import Any, Protocol
 
 
 class Learner(Protocol):
@@ -20,7 +20,7 @@ class Learner(Protocol):
     """
 
     name: str
-    n_step: Optional[int]
+    n_step: int | None
     discount: float
     targets: str
 

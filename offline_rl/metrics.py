@@ -6,10 +6,8 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Optional
 
 import tensorflow as tf
-
 from thresher.episodes.files import atomic_write
 
 COLUMNS = ("step", "name", "value")
@@ -28,6 +26,8 @@ class MetricsWriter:
         lines = path.read_text().splitlines() if path.exists() else []
         kept = [line for line in lines[1:] if _step_of(line) <= first_step]
         atomic_write(path, "\n".join([",".join(COLUMNS), *kept]) + "\n")
+        #: The newest value of each name.
+        self.latest = {line.split(",")[1]: float(line.split(",")[2]) for line in kept}
         self._file = open(path, "a", newline="")
         self._rows = csv.writer(self._file, lineterminator="\n")
         self._board = tf.summary.create_file_writer(str(run_dir / "tensorboard"))
@@ -41,15 +41,16 @@ class MetricsWriter:
             (step, name, f"{value:.6g}") for name, value in scalars.items()
         )
         self._file.flush()
+        self.latest.update(scalars)
 
     def __enter__(self) -> MetricsWriter:
         return self
 
     def __exit__(
         self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._file.close()
         self._board.close()

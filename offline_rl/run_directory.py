@@ -27,7 +27,9 @@ def open_run_directory(path: Path, config: Mapping[str, Any]) -> None:
     require_writable(path)
     file = path / CONFIG
     if file.exists():
-        _require_same(path, json.loads(file.read_text()), json.loads(json.dumps(config)))
+        _require_same(
+            path, json.loads(file.read_text()), json.loads(json.dumps(config))
+        )
         return
     others = sorted(entry.name for entry in path.iterdir())
     if others:
@@ -38,7 +40,9 @@ def open_run_directory(path: Path, config: Mapping[str, Any]) -> None:
     atomic_write(file, json.dumps(config, indent=1, sort_keys=True) + "\n")
 
 
-def _require_same(path: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+def _require_same(
+    path: Path, there: Mapping[str, Any], here: Mapping[str, Any]
+) -> None:
     there, here = _flat(there), _flat(here)
     differing = [
         f"{key} was {there.get(key)!r} and is now {here.get(key)!r}"

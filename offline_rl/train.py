@@ -7,24 +7,24 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any
 
 # Saves a third to a half of each training step on processors where TensorFlow leaves
 # its oneDNN kernels off by default; read when TensorFlow is imported.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import tensorflow as tf
-
 from thresher.episodes.errors import UserError
-from thresher.episodes.run_record import recording
+from thresher.episodes.progress import progress
+from thresher.episodes.run_record import RunRecord, recording
 from thresher.episodes.version import Version, open_version
 from thresher.offline_rl.checkpoints import RunCheckpoints
 from thresher.offline_rl.held_out import held_out_metrics
 from thresher.offline_rl.learner import Learner
 from thresher.offline_rl.metrics import MetricsWriter
-from thresher.offline_rl.progress import StopRequest, TrainingProgress
 from thresher.offline_rl.registry import learner_class, make_config
 from thresher.offline_rl.run_directory import open_run_directory
+from thresher.offline_rl.stopping import StopRequest
 from thresher.offline_rl.transitions.cache import TransitionCache
 from thresher.offline_rl.transitions.dataset import transition_dataset
 from thresher.offline_rl.transitions.sampler import TransitionSampler
@@ -89,9 +89,9 @@ def train(
     run_dir: Path,
     config: TrainConfig,
     *,
-    cache_dir: Optional[Path] = None,
+    cache_dir: Path | None = None,
     schedule: Schedule = Schedule(),
-    geometry: Optional[GraspGeometry] = None,
+    geometry: GraspGeometry | None = None,
 ) -> dict[str, float]:
     """Trains, or goes on with a run that was interrupted, and exports the policy.
 
@@ -116,6 +116,8 @@ def train(
     learner_config = make_config(config.learner, config.settings)
     facts = _facts(version, config, learner_config)
     open_run_directory(run_dir, facts)
+    if _finished(run_dir):
+        return RunRecord.read(run_dir / "run.json").results
     with recording("train", run_dir / "run.json", facts) as record:
         cache_dir = cache_dir or default_cache_dir()
         cache = cached_transitions(version, TRAIN_SPLIT, cache_dir)
@@ -148,7 +150,7 @@ class _Run:
     learner: Learner
     cache: TransitionCache
     sampler: TransitionSampler
-    held_out: Optional[TransitionCache]
+    held_out: TransitionCache | None
 
     def to_the_end(self) -> dict[str, float]:
         """Takes the steps that remain; returns the last metrics."""
@@ -157,38 +159,40 @@ class _Run:
         )
         checkpoints.restore_latest()
         first = self.sampler.position
-        last: dict[str, float] = {}
         with MetricsWriter(self.run_dir, first) as metrics, StopRequest() as stop:
             for step, scalars in self._steps():
                 if scalars:
                     metrics.write(step, scalars)
-                    last.update(scalars)
                 done = step == self.config.steps
-                if done or stop or checkpoints.age > self.schedule.checkpoint_seconds:
+                # Where a point of the curves was just made, so that a resumed run
+                # averages the next point over the same steps.
+                due = scalars and checkpoints.age > self.schedule.checkpoint_seconds
+                if done or stop or due:
                     checkpoints.save(step)
                 if stop and not done:
                     raise KeyboardInterrupt(
                         f"stopped after step {step} of {self.config.steps}; start the "
                         f"same command again to go on with {self.run_dir}"
                     )
-        return last
+            return metrics.latest
 
     def _steps(self) -> Iterator[tuple[int, dict[str, float]]]:
         """Trains step by step, yielding what there is to log, often nothing."""
         collected: dict[str, list[float]] = {}
         first, total = self.sampler.position, self.config.steps
         began = time.monotonic()
-        with TrainingProgress(first, total) as progress:
+        with progress("Training", total, first) as bar:
             for batch in self._batches(total - first):
                 found = self.learner.train_on(batch)
                 self.sampler.advance()
                 step = self.sampler.position
                 for name, value in found.items():
                     collected.setdefault(f"train/{name}", []).append(float(value))
-                progress.update(step, collected["train/loss"][-1])
+                means = {name: sum(v) / len(v) for name, v in collected.items()}
+                bar.update(step, f"loss {means['train/loss']:.3f}")
                 scalars = {}
                 if step % self.schedule.log_steps == 0 or step == total:
-                    scalars = {n: sum(v) / len(v) for n, v in collected.items()}
+                    scalars = means
                     rate = (step - first) / (time.monotonic() - began)
                     scalars["train/steps_per_second"] = rate
                     collected.clear()
@@ -212,6 +216,11 @@ class _Run:
     def _evaluation_steps(self) -> set[int]:
         times = self.schedule.evaluations
         return {round(self.config.steps * part / times) for part in range(1, times + 1)}
+
+
+def _finished(run_dir: Path) -> bool:
+    record, policy = run_dir / "run.json", run_dir / "policy" / "policy.json"
+    return record.exists() and policy.exists() and RunRecord.read(record).finished
 
 
 def _facts(
@@ -244,7 +253,7 @@ def _policy_facts(
     }
 
 
-def _held_out_cache(version: Version, cache_dir: Path) -> Optional[TransitionCache]:
+def _held_out_cache(version: Version, cache_dir: Path) -> TransitionCache | None:
     there = split_names(version)
     for split in HELD_OUT_SPLITS:
         if split in there:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from tf_agents.agents import data_converter, tf_agent
 from tf_agents.trajectories import TimeStep, Transition
-
 from thresher.offline_rl.augmentation import random_brightness, random_shift
 from thresher.offline_rl.qt_opt import losses
 from thresher.offline_rl.qt_opt.cem import CemSettings, Constraint, maximise
@@ -54,7 +53,7 @@ class QtOptAgent(tf_agent.TFAgent):
         config: QtOptConfig,
         *,
         seed: int,
-        constrain: Optional[Constraint] = None,
+        constrain: Constraint | None = None,
     ) -> None:
         """Wires the parts; `optimizer` trains `networks.online`."""
         self._networks, self._optimizer, self._config = networks, optimizer, config
@@ -81,7 +80,7 @@ class QtOptAgent(tf_agent.TFAgent):
             _copy(networks.online, target)
 
     def _train(
-        self, experience: Any, weights: Optional[tf.Tensor] = None
+        self, experience: Any, weights: tf.Tensor | None = None
     ) -> tf_agent.LossInfo:
         transition = self._as_transition(experience)
         seed = tf.stack([self._seed, tf.cast(self.train_step_counter, tf.int32)])
@@ -105,7 +104,10 @@ class QtOptAgent(tf_agent.TFAgent):
         return tf_agent.LossInfo(loss, extra)
 
     def _loss(
-        self, experience: Any, weights: Optional[tf.Tensor] = None, training: bool = False
+        self,
+        experience: Any,
+        weights: tf.Tensor | None = None,
+        training: bool = False,
     ) -> tf_agent.LossInfo:
         """Returns the averaged network's loss on a batch, without augmentation."""
         transition = self._as_transition(experience)
@@ -187,10 +189,13 @@ class QtOptAgent(tf_agent.TFAgent):
         online, averaged, lagged = self._networks
         for source, target in zip(online.variables, averaged.variables):
             target.assign(decay * target + (1 - decay) * source)
-        if tf.equal(self.train_step_counter % self._config.lag_steps, 0):
-            _copy(averaged, lagged)
+        tf.cond(
+            tf.equal(self.train_step_counter % self._config.lag_steps, 0),
+            lambda: _copy(averaged, lagged),
+            tf.no_op,
+        )
 
 
-def _copy(source: QNetwork, target: QNetwork) -> None:
-    for read, written in zip(source.variables, target.variables):
-        written.assign(read)
+def _copy(source: QNetwork, target: QNetwork) -> tf.Operation:
+    pairs = zip(source.variables, target.variables)
+    return tf.group(*[written.assign(read) for read, written in pairs])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple, Optional
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -43,7 +44,7 @@ def maximise(
     action_size: int,
     settings: CemSettings,
     seed: tf.Tensor,
-    constrain: Optional[Constraint] = None,
+    constrain: Constraint | None = None,
 ) -> CemResult:
     """Searches actions in [-1, 1] for the highest score, B searches at once.
 
@@ -79,7 +80,7 @@ def _round(
     score: Callable[[tf.Tensor], tf.Tensor],
     actions: tf.Tensor,
     num_elites: int,
-    constrain: Optional[Constraint],
+    constrain: Constraint | None,
 ) -> tuple[CemResult, tf.Tensor]:
     actions, scores = _scored(score, actions, constrain)
     top = tf.math.top_k(scores, num_elites)
@@ -90,7 +91,7 @@ def _round(
 def _scored(
     score: Callable[[tf.Tensor], tf.Tensor],
     actions: tf.Tensor,
-    constrain: Optional[Constraint],
+    constrain: Constraint | None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     if constrain is None:
         return actions, score(actions)

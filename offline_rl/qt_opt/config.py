@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Optional
 
 from thresher.episodes.errors import UserError, unknown_name
 
@@ -46,7 +45,7 @@ class QtOptConfig:
 
     network: str = "projected"
     discount: float = 0.9
-    n_step: Optional[int] = None
+    n_step: int | None = None
     learning_rate: float = 1e-3
     averaging: float = 0.995
     lag_steps: int = 100

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Optional, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import tensorflow as tf
-
 from thresher.episodes.errors import UserError
 from thresher.episodes.spec import EpisodeSpec
 from thresher.offline_rl.qt_opt.article import ArticleNetwork
@@ -35,7 +34,7 @@ class QNetwork(Protocol):
 def make_network(
     config: QtOptConfig,
     spec: EpisodeSpec,
-    geometry: Optional[GraspGeometry],
+    geometry: GraspGeometry | None,
     seed: int,
 ) -> QNetwork:
     """Returns a network with its variables built.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Optional
+from typing import Any
 
 import tensorflow as tf
 from tf_agents.policies import tf_policy
 from tf_agents.trajectories import TimeStep, policy_step
-
 from thresher.offline_rl.qt_opt.cem import CemSettings, Constraint, maximise
 from thresher.offline_rl.qt_opt.inputs import network_observation
 from thresher.offline_rl.qt_opt.networks import QNetwork
@@ -23,7 +22,7 @@ class CemPolicy(tf_policy.TFPolicy):
         action_spec: Any,
         network: QNetwork,
         settings: CemSettings,
-        constrain: Optional[Constraint] = None,
+        constrain: Constraint | None = None,
     ) -> None:
         """Keeps what it needs.
 
@@ -39,6 +38,7 @@ class CemPolicy(tf_policy.TFPolicy):
         self._settings = settings
         self._constrain = constrain
 
+    @tf.autograph.experimental.do_not_convert
     def best_action(
         self, observation: Mapping[str, tf.Tensor], seed: tf.Tensor
     ) -> tf.Tensor:
@@ -62,7 +62,7 @@ class CemPolicy(tf_policy.TFPolicy):
         return self._network.variables
 
     def _action(
-        self, time_step: TimeStep, policy_state: Any, seed: Optional[Any] = None
+        self, time_step: TimeStep, policy_state: Any, seed: Any | None = None
     ) -> policy_step.PolicyStep:
         if seed is None:
             seed = tf.random.uniform([2], maxval=2**31 - 1, dtype=tf.int32)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-
 from thresher.offline_rl.qt_opt.config import QtOptConfig
 from thresher.offline_rl.qt_opt.inputs import action_inputs, image_name
 from thresher.offline_rl.qt_opt.layers import SeededLayers
@@ -37,9 +36,7 @@ class ProjectedNetwork(tf.Module):
     are read there. So the network need not learn where an action leads.
     """
 
-    def __init__(
-        self, config: QtOptConfig, geometry: GraspGeometry, seed: int
-    ) -> None:
+    def __init__(self, config: QtOptConfig, geometry: GraspGeometry, seed: int) -> None:
         super().__init__(name="projected_network")
         make = SeededLayers(seed)
         self._fine = [make.convolution(24, 5, 2)]
@@ -68,7 +65,10 @@ class ProjectedNetwork(tf.Module):
             for layer in stage:
                 feature_map = layer(feature_map)
             maps.append(feature_map)
-        planar, height = observation["gripper_planar_pose"], observation["gripper_height"]
+        planar, height = (
+            observation["gripper_planar_pose"],
+            observation["gripper_height"],
+        )
         pose = tf.concat([planar[:, :2], height, planar[:, 2:]], axis=-1)
         state = [observation[name] for name in ("gripper_opening", "episode_fraction")]
         return Features(tuple(maps), pose, tf.concat(state, axis=-1))

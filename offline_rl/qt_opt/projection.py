@@ -44,13 +44,16 @@ def read_map(feature_map: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
     image = tf.reshape(tf.range(count) * height * width, [-1, 1, 1])
     index = image + row * width + column
     cells = tf.reshape(feature_map, [-1, channels])
-    weights = ((1 - down) * (1 - right), (1 - down) * right, down * (1 - right))
-    weights += (down * right,)
-    offsets = (0, 1, width, width + 1)
+    corners = (
+        (0, (1 - down) * (1 - right)),
+        (1, (1 - down) * right),
+        (width, down * (1 - right)),
+        (width + 1, down * right),
+    )
     read = tf.add_n(
         [
             tf.gather(cells, index + offset) * weight[..., None]
-            for offset, weight in zip(offsets, weights)
+            for offset, weight in corners
         ]
     )
     shape = tf.shape(places)

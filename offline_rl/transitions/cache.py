@@ -7,10 +7,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
-
 from thresher.episodes.episode import Episode
 from thresher.episodes.files import atomic_write, require_free_space
 from thresher.episodes.images import EncodedImages
@@ -149,9 +148,9 @@ class CacheWriter:
 
     def __exit__(
         self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if kind is None:
             self._finish()

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import numpy as np
 import tensorflow as tf
 from tf_agents.trajectories import Transition, policy_step, time_step
-
 from thresher.offline_rl.transitions.cache import TransitionCache
 from thresher.offline_rl.transitions.nstep import n_step_returns
 from thresher.offline_rl.transitions.sampler import TransitionSampler
@@ -17,7 +14,7 @@ PREFETCHED_BATCHES = 4
 
 
 def read_transitions(
-    cache: TransitionCache, rows: np.ndarray, *, n: Optional[int], gamma: float
+    cache: TransitionCache, rows: np.ndarray, *, n: int | None, gamma: float
 ) -> Transition:
     """Reads B transitions as NumPy arrays.
 
@@ -63,7 +60,7 @@ def transition_dataset(
     sampler: TransitionSampler,
     *,
     num_batches: int,
-    n: Optional[int],
+    n: int | None,
     gamma: float,
 ) -> tf.data.Dataset:
     """Returns a dataset of the sampler's batches from its position on.
@@ -85,7 +82,7 @@ def transition_dataset(
         return tf.nest.pack_sequence_as(example, read_flat)
 
     numbers = tf.data.Dataset.range(first_batch, first_batch + num_batches)
-    return numbers.map(tensors, deterministic=True).prefetch(PREFETCHED_BATCHES)
+    return numbers.map(tensors).prefetch(PREFETCHED_BATCHES)
 
 
 def _observation(cache: TransitionCache, rows: np.ndarray) -> dict[str, np.ndarray]:

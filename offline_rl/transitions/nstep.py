@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Optional
 
 import numpy as np
 
@@ -34,7 +33,7 @@ def n_step_returns(
     rows: np.ndarray,
     last_rows: np.ndarray,
     *,
-    n: Optional[int],
+    n: int | None,
     gamma: float,
 ) -> NStepReturns:
     """Returns the n-step returns of some rows of a table of steps.
@@ -75,7 +74,7 @@ def n_step_returns(
     )
 
 
-def targets_name(n: Optional[int]) -> str:
+def targets_name(n: int | None) -> str:
     """Returns what to call these targets: 'td', 'n-step' or 'monte-carlo'.
 
     Monte-Carlo targets evaluate the collector and improve on it once; they are never

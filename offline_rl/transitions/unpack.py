@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-import rich.progress
 import tensorflow as tf
 import tensorflow_datasets as tfds
-
 from thresher.episodes.errors import UserError, unknown_name
 from thresher.episodes.files import require_writable
 from thresher.episodes.metadata import Success
+from thresher.episodes.progress import progress
 from thresher.episodes.version import Version
 from thresher.offline_rl.transitions.cache import (
     CacheWriter,
@@ -112,15 +111,10 @@ def _unpack(version: Version, split: str, path: Path) -> None:
         num_steps=int(pc.sum(lengths).as_py()),
         num_episodes=len(lengths),
     )
-    with writer:
-        for episode in rich.progress.track(
-            _episodes(version, split),
-            description=f"Unpacking {split}",
-            total=len(lengths),
-            transient=True,
-        ):
-            columns, success = episode
+    with writer, progress(f"Unpacking {split}", len(lengths)) as bar:
+        for columns, success in _episodes(version, split):
             writer.add(columns, success)
+            bar.advance()
 
 
 def _episodes(

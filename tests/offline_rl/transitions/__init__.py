@@ -1,0 +1,1 @@
+"""Tests of thresher.offline_rl.transitions."""

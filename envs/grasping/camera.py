@@ -1,0 +1,50 @@
+"""The camera: pictures of the simulation, and the projection that made them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pybullet
+
+from thresher.envs.grasping import constants as c
+
+_NEAR, _FAR = 0.05, 2.0
+
+
+class Camera:
+    """A fixed camera over the shoulder; renders square RGB pictures."""
+
+    def __init__(self, client: int, image_size: int) -> None:
+        self._client = client
+        self._size = image_size
+        self._view = pybullet.computeViewMatrix(
+            c.CAMERA_EYE, c.CAMERA_TARGET, (0, 0, 1)
+        )
+        self._lens = pybullet.computeProjectionMatrixFOV(
+            c.CAMERA_FIELD_OF_VIEW, 1.0, _NEAR, _FAR
+        )
+
+    @property
+    def projection(self) -> np.ndarray:
+        """World to unit image, float64 [3, 4]: see GraspGeometry."""
+        view = np.array(self._view).reshape(4, 4).T
+        clip = np.array(self._lens).reshape(4, 4).T @ view
+        # From OpenGL's [-1, 1] with y up to [0, 1] with y down.
+        right = (clip[0] + clip[3]) / 2
+        down = (clip[3] - clip[1]) / 2
+        return np.stack([right, down, clip[3]])
+
+    def picture(self) -> np.ndarray:
+        """Returns uint8 [S, S, 3]."""
+        _, _, pixels, _, _ = pybullet.getCameraImage(
+            self._size,
+            self._size,
+            self._view,
+            self._lens,
+            lightDirection=c.LIGHT_DIRECTION,
+            shadow=0,
+            renderer=pybullet.ER_TINY_RENDERER,
+            flags=pybullet.ER_NO_SEGMENTATION_MASK,
+            physicsClientId=self._client,
+        )
+        shape = (self._size, self._size, 4)
+        return np.asarray(pixels, dtype=np.uint8).reshape(shape)[..., :3].copy()

@@ -1,0 +1,87 @@
+"""Worlds and policies by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from thresher.envs.policy import Policy
+from thresher.envs.world import World
+from thresher.episodes.errors import UserError, unknown_name
+
+POLICY_FILE = "policy.json"
+
+
+def _bin_grasping(**options: Any) -> World:
+    from thresher.envs.grasping.world import BinGrasping
+
+    return BinGrasping(**options)
+
+
+def _random(world: World) -> Policy:
+    from thresher.envs.policies.random import RandomPolicy
+
+    return RandomPolicy(world)
+
+
+def _scripted(world: World) -> Policy:
+    from thresher.envs.policies.scripted import ScriptedPolicy
+
+    return ScriptedPolicy.preset()
+
+
+def _oracle(world: World) -> Policy:
+    from thresher.envs.policies.scripted import ScriptedPolicy
+
+    return ScriptedPolicy.oracle()
+
+
+_WORLDS: dict[str, Callable[..., World]] = {"bin_grasping": _bin_grasping}
+_POLICIES: dict[str, Callable[[World], Policy]] = {
+    "random": _random,
+    "scripted": _scripted,
+    "oracle": _oracle,
+}
+
+
+def world_names() -> list[str]:
+    """Returns the names that `make_world` knows."""
+    return sorted(_WORLDS)
+
+
+def policy_names() -> list[str]:
+    """Returns the names that `make_policy` knows."""
+    return sorted(_POLICIES)
+
+
+def make_world(name: str, **options: Any) -> World:
+    """Makes a world.
+
+    Raises:
+      UserError: No world has that name, or it has no such option.
+    """
+    if name not in _WORLDS:
+        raise unknown_name("world", name, _WORLDS)
+    return _WORLDS[name](**options)
+
+
+def make_policy(name: str, world: World) -> Policy:
+    """Makes a policy by its name, or loads an exported one from its folder.
+
+    Raises:
+      UserError: No policy has that name and no folder of that name holds one.
+    """
+    if name in _POLICIES:
+        return _POLICIES[name](world)
+    folder = Path(name)
+    if (folder / POLICY_FILE).exists():
+        from thresher.envs.policies.saved import SavedPolicy
+
+        return SavedPolicy(folder, world)
+    if folder.is_dir():
+        raise UserError(
+            f"{folder} holds no exported policy (no {POLICY_FILE}); give the folder "
+            "`policy` of a finished training run"
+        )
+    raise unknown_name("policy", name, _POLICIES)

@@ -1,0 +1,68 @@
+"""One policy, one world, one episode: a function of seed and number."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from thresher.envs.policy import Policy
+from thresher.envs.world import World
+from thresher.episodes.episode import Episode
+from thresher.episodes.metadata import Behaviour, EpisodeMetadata, Outcome, Success
+from thresher.episodes.recorder import StepRecorder
+
+# Simulated episodes have no date. Their clock begins at zero and leaves a minute to
+# each, so that the episodes of a log follow each other in a viewer.
+_EPISODE_NS = 60 * 10**9
+
+
+def rollout(world: World, policy: Policy, seed: int, number: int) -> Episode:
+    """Runs one episode.
+
+    World and policy draw from separate streams derived from the seed and the number:
+    two policies with the same seed meet the same scenes, and the number of workers or
+    the order of episodes changes nothing.
+
+    Args:
+      world: Where to act.
+      policy: Who acts.
+      seed: Of a whole collection or evaluation.
+      number: Of the episode in it.
+    """
+    world_seed, policy_seed = np.random.SeedSequence([seed, number]).spawn(2)
+    observation, info = world.reset(seed=int(world_seed.generate_state(1)[0]))
+    policy.reset(world, np.random.default_rng(policy_seed))
+    recorder = StepRecorder(world.episode_spec)
+    recorder.first(observation)
+    total, ended = 0.0, False
+    outcome: dict[str, object] = {}
+    while not ended:
+        commanded = policy.act(observation)
+        observation, reward, terminated, truncated, outcome = world.step(commanded)
+        recorder.step(
+            outcome["executed_action"],
+            float(reward),
+            observation,
+            terminated=terminated,
+            truncated=truncated,
+            commanded_action=commanded,
+        )
+        total += float(reward)
+        ended = terminated or truncated
+    return recorder.finish(
+        EpisodeMetadata(
+            source_id=f"seed{seed}/{number:08d}",
+            task=world.task,
+            robot=world.robot,
+            scene_id=info["scene_id"],
+            object_ids=tuple(info["object_ids"]),
+            language="",
+            start_time_ns=number * _EPISODE_NS,
+            environment=info["environment"],
+            outcome=Outcome(
+                Success.YES if outcome["success"] else Success.NO, total, "simulator"
+            ),
+            behaviour=Behaviour(
+                policy.kind, policy.policy_id, policy.policy_version, policy.noise
+            ),
+        )
+    )

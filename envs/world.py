@@ -1,0 +1,35 @@
+"""What every world offers beyond Gymnasium's interface."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from thresher.episodes.spec import EpisodeSpec
+
+Observation = dict[str, np.ndarray]
+
+
+class World(gymnasium.Env[Observation, np.ndarray]):
+    """A place to act in.
+
+    `reset` puts 'scene_id', 'object_ids' and 'environment' (the parameters drawn) in
+    its info; `step` puts 'executed_action' (what was done after safety), and at the
+    end 'success'.
+
+    Attributes:
+      episode_spec: What an episode in this world holds.
+      robot: The robot's name, for metadata.
+      task: The task's name.
+    """
+
+    episode_spec: EpisodeSpec
+    robot: str
+    task: str
+
+    @abc.abstractmethod
+    def privileged_state(self) -> Any:
+        """Returns what only a simulator knows, for scripted policies."""

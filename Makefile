@@ -31,7 +31,7 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt tools/setup_venv.sh
 setup: $(INSTALLED)  ## Makes the environment in .venv (the other targets do it themselves)
 
 quickstart: $(INSTALLED)  ## The whole road: scripted grasps to a learned policy and its report
-	@$(RUN) thresher.cli quickstart --out "$(OUT)"
+	@PATH="$(abspath $(VENV))/bin:$$PATH" OUT="$(OUT)" bash tools/quickstart.sh
 
 test: $(INSTALLED)  ## Runs all tests
 	@$(RUN) pytest -q

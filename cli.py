@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,6 +54,45 @@ def collect(
     )
     record = run_collect(config, out, workers=workers)
     typer.echo(f"{record.results['episodes']:,} episodes in {out}")
+
+
+@train_app.command("qt-opt")
+def train_qt_opt(
+    dataset: Annotated[Path, typer.Option(help="A sealed version's folder.")],
+    out: Annotated[Path, typer.Option(help="Run folder.")],
+    steps: Annotated[int, typer.Option(help="Gradient steps.")] = 2400,
+    batch_size: Annotated[int, typer.Option(help="Transitions a step.")] = 64,
+    n_step: Annotated[
+        int,
+        typer.Option(
+            help="Rewards before bootstrapping; 0: all of them (Monte-Carlo)."
+        ),
+    ] = 0,
+    network: Annotated[
+        str, typer.Option(help="projected (camera known) or article (unknown).")
+    ] = "projected",
+    sampling: Annotated[
+        str, typer.Option(help="stratified by success, or uniform.")
+    ] = "stratified",
+    seed: Annotated[int, typer.Option(help="All randomness derives from it.")] = 0,
+) -> None:
+    """Learn to grasp from a dataset version alone, with QT-Opt's Q-function.
+
+    With --n-step 0 the targets are Monte-Carlo returns: one step of improvement over
+    the collector, not Q-learning, and the policy is named so.
+    """
+    from thresher.offline_rl.train import TrainConfig, train
+
+    config = TrainConfig(
+        learner="qt-opt",
+        settings={"n_step": n_step or None, "network": network},
+        steps=steps,
+        batch_size=batch_size,
+        sampling=sampling,
+        seed=seed,
+    )
+    train(dataset, out, config)
+    typer.echo(f"policy: {out / 'policy'}")
 
 
 @app.command()
@@ -118,16 +158,16 @@ def _print_success_table(rates: list[tuple[str, Proportion]]) -> None:
 
 def main() -> None:
     """Runs the command line; user errors end in one message and status 2."""
+    # TensorFlow tells of every processor feature it finds.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         app()
     except UserError as error:
         print(f"thresher: {error}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
-    except KeyboardInterrupt:
-        print(
-            "thresher: interrupted; the same command goes on from here",
-            file=sys.stderr,
-        )
+    except KeyboardInterrupt as stop:
+        how = str(stop) or "interrupted; the same command goes on from here"
+        print(f"thresher: {how}", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
 
 

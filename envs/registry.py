@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thresher.envs.policy import Policy
 from thresher.envs.world import World
 from thresher.episodes.errors import UserError, unknown_name
+
+if TYPE_CHECKING:
+    from thresher.envs.grasping.geometry import GraspGeometry
 
 POLICY_FILE = "policy.json"
 
@@ -64,6 +67,19 @@ def make_world(name: str, **options: Any) -> World:
     if name not in _WORLDS:
         raise unknown_name("world", name, _WORLDS)
     return _WORLDS[name](**options)
+
+
+def world_geometry(name: str) -> GraspGeometry:
+    """Returns a world's camera and workspace without preparing its scenes.
+
+    Raises:
+      UserError: No world has that name.
+    """
+    if name not in _WORLDS:
+        raise unknown_name("world", name, _WORLDS)
+    from thresher.envs.grasping.camera import grasp_geometry
+
+    return grasp_geometry()
 
 
 def make_policy(name: str, world: World) -> Policy:

@@ -21,7 +21,9 @@ def random_shift(images: tf.Tensor, max_pixels: int, seed: tf.Tensor) -> tf.Tens
     )
     rows = tf.clip_by_value(tf.range(height) + shift[:, :1], 0, height - 1)
     columns = tf.clip_by_value(tf.range(width) + shift[:, 1:], 0, width - 1)
-    return tf.gather(tf.gather(images, rows, batch_dims=1), columns, axis=2, batch_dims=1)
+    return tf.gather(
+        tf.gather(images, rows, batch_dims=1), columns, axis=2, batch_dims=1
+    )
 
 
 def random_brightness(

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import tensorflow as tf
+
 from thresher.offline_rl.learner import Learner
 from thresher.offline_rl.transitions.sampler import TransitionSampler
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 from tf_agents.policies import policy_saver
+
 from thresher.episodes.files import atomic_write
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from thresher.offline_rl.learner import Learner
 from thresher.offline_rl.ranking import roc_auc
 from thresher.offline_rl.transitions.cache import TransitionCache

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 import tensorflow as tf
+
 from thresher.episodes.files import atomic_write
 
 COLUMNS = ("step", "name", "value")

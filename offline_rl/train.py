@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import tensorflow as tf
+
+from thresher.envs.cache import cache_folder
+from thresher.envs.registry import world_geometry
 from thresher.episodes.errors import UserError
 from thresher.episodes.progress import progress
 from thresher.episodes.run_record import RunRecord, recording
@@ -30,7 +33,6 @@ from thresher.offline_rl.transitions.dataset import transition_dataset
 from thresher.offline_rl.transitions.sampler import TransitionSampler
 from thresher.offline_rl.transitions.unpack import (
     cached_transitions,
-    default_cache_dir,
     split_names,
 )
 
@@ -119,7 +121,7 @@ def train(
     if _finished(run_dir):
         return RunRecord.read(run_dir / "run.json").results
     with recording("train", run_dir / "run.json", facts) as record:
-        cache_dir = cache_dir or default_cache_dir()
+        cache_dir = cache_dir or cache_folder()
         cache = cached_transitions(version, TRAIN_SPLIT, cache_dir)
         sampler = TransitionSampler(
             cache,
@@ -130,7 +132,7 @@ def train(
         learner = learner_class(config.learner)(
             learner_config,
             version.spec,
-            geometry or _world_geometry(config.world),
+            geometry or world_geometry(config.world),
             num_steps=config.steps,
             seed=config.seed,
         )
@@ -259,14 +261,3 @@ def _held_out_cache(version: Version, cache_dir: Path) -> TransitionCache | None
         if split in there:
             return cached_transitions(version, split, cache_dir)
     return None
-
-
-def _world_geometry(world: str) -> GraspGeometry:
-    from thresher.envs.registry import make_world
-
-    made = make_world(world)
-    try:
-        geometry: GraspGeometry = made.camera
-        return geometry
-    finally:
-        made.close()

@@ -166,7 +166,7 @@ def _summaries(units: list[CollectUnit]) -> list[dict[str, Any]]:
     return [_summary(unit.path) for unit in units]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _summary(path: Path) -> dict[str, Any]:
     read: dict[str, Any] = json.loads(path.read_text())
     return read

@@ -17,9 +17,9 @@ from pathlib import Path, PurePath
 
 from thresher.tools import packages
 from thresher.tools.layering import HEAVY, resolve
-from thresher.tools.layers import NOT_SHIPPED, ROOT, importers
+from thresher.tools.layers import ROOT, importers
 from thresher.tools.requirements import distribution
-from thresher.tools.source_tree import Import, Module, read_tree
+from thresher.tools.source_tree import Import, Module, folders, read_tree
 
 MARK = "# Written by `make build-files` from the imports; do not edit by hand.\n"
 TEST_MACRO = "//tools:pytest_test.bzl"
@@ -46,7 +46,12 @@ def dependencies(module: Module, modules: Mapping[str, Module]) -> list[str]:
 
     Packages that hold only a docstring are left out: Bazel supplies them.
     """
-    found = {target.name for i in module.imports for target in [resolve(i.name, modules)] if target}
+    found = {
+        target.name
+        for i in module.imports
+        for target in [resolve(i.name, modules)]
+        if target
+    }
     if is_test(module):
         for parent in module.path.parents:
             conftest = ".".join(["thresher", *parent.parts, "conftest"])
@@ -110,8 +115,8 @@ def _build_file(
         blocks.append(f'load("{TEST_MACRO}", "pytest_test")')
     if layer != ROOT:
         blocks.append(_call("package", {"default_visibility": _visibility(layer)}))
-    for module in sorted(inside, key=_target):
-        blocks.append(_module_target(module, modules, graph, data))
+    in_order = sorted(inside, key=_target)
+    blocks += [_module_target(module, modules, graph, data) for module in in_order]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -194,10 +199,9 @@ def wanted_files(root: Path) -> dict[Path, str]:
 def changes(root: Path) -> list[str]:
     """Unified diffs from the files as they are to the files as they should be."""
     wanted: dict[Path, str | None] = dict(wanted_files(root))
-    for stale in root.glob("*/**/BUILD"):
-        relative = stale.relative_to(root)
-        if stale.read_text(encoding="utf-8").startswith(MARK):
-            wanted.setdefault(relative, None)
+    for folder in folders(root):
+        if (_current(folder / "BUILD") or "").startswith(MARK):
+            wanted.setdefault(folder.relative_to(root) / "BUILD", None)
     return [
         _diff(root, path, text)
         for path, text in sorted(wanted.items())

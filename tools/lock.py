@@ -12,8 +12,8 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Mapping
 
 PYTHONS = ("3.9", "3.10", "3.11")
 # Wheels of this tag install on glibc 2.28 and later, which preflight.py asks for.

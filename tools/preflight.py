@@ -54,12 +54,13 @@ def check_platform(system, machine, libc):
         raise Refusal(
             "Thresher needs the GNU C library %d.%d or later; this system has %s "
             "(Alpine's musl has no wheels). Use a Debian, Ubuntu or Fedora image."
-            % (OLDEST_GLIBC + (name or "another one",))
+            % (*OLDEST_GLIBC, name or "another one")
         )
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_GLIBC:
         raise Refusal(
             "Thresher needs glibc %d.%d or later; this system has %s. Use a newer "
-            "distribution, such as Debian 10 or Ubuntu 20.04." % (OLDEST_GLIBC + (version,))
+            "distribution, such as Debian 10 or Ubuntu 20.04."
+            % (*OLDEST_GLIBC, version)
         )
 
 
@@ -80,6 +81,7 @@ def probe(command):
     try:
         answer = subprocess.run(
             [path, "-c", PROBE],
+            check=False,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             universal_newlines=True,
@@ -100,7 +102,9 @@ def judge(answer):
     if bits != "64" or implementation != "CPython":
         return "is %s-bit %s; Thresher needs 64-bit CPython" % (bits, implementation)
     if answer[1:] != ["venv"]:
-        return "lacks venv (on Debian and Ubuntu: apt-get install python%s-venv)" % version
+        return (
+            "lacks venv (on Debian and Ubuntu: apt-get install python%s-venv)" % version
+        )
     return None
 
 

@@ -56,7 +56,7 @@ def distribution(imported: str) -> str | None:
     return None if is_standard(parts[0]) else normalised(parts[0])
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def is_standard(top: str) -> bool:
     """Whether a top-level module is Python's own."""
     if top in sys.builtin_module_names or top == "__future__":

@@ -6,8 +6,32 @@ import numpy as np
 import pybullet
 
 from thresher.envs.grasping import constants as c
+from thresher.envs.grasping.geometry import GraspGeometry
 
 _NEAR, _FAR = 0.05, 2.0
+
+
+def _matrices() -> tuple[list[float], list[float]]:
+    """Returns OpenGL's view and projection matrix, column by column."""
+    view = pybullet.computeViewMatrix(c.CAMERA_EYE, c.CAMERA_TARGET, (0, 0, 1))
+    lens = pybullet.computeProjectionMatrixFOV(c.CAMERA_FIELD_OF_VIEW, 1.0, _NEAR, _FAR)
+    return view, lens
+
+
+def grasp_geometry() -> GraspGeometry:
+    """Returns the camera's projection and the workspace."""
+    view, lens = _matrices()
+    clip = np.array(lens).reshape(4, 4).T @ np.array(view).reshape(4, 4).T
+    # From OpenGL's [-1, 1] with y up to [0, 1] with y down.
+    right = (clip[0] + clip[3]) / 2
+    down = (clip[3] - clip[1]) / 2
+    return GraspGeometry(
+        projection=np.stack([right, down, clip[3]]),
+        action_scale=np.array(c.ACTION_SCALE),
+        workspace_low=np.array(c.WORKSPACE_LOW),
+        workspace_high=np.array(c.WORKSPACE_HIGH),
+        floor_height=0.0,
+    )
 
 
 class Camera:
@@ -16,22 +40,7 @@ class Camera:
     def __init__(self, client: int, image_size: int) -> None:
         self._client = client
         self._size = image_size
-        self._view = pybullet.computeViewMatrix(
-            c.CAMERA_EYE, c.CAMERA_TARGET, (0, 0, 1)
-        )
-        self._lens = pybullet.computeProjectionMatrixFOV(
-            c.CAMERA_FIELD_OF_VIEW, 1.0, _NEAR, _FAR
-        )
-
-    @property
-    def projection(self) -> np.ndarray:
-        """World to unit image, float64 [3, 4]: see GraspGeometry."""
-        view = np.array(self._view).reshape(4, 4).T
-        clip = np.array(self._lens).reshape(4, 4).T @ view
-        # From OpenGL's [-1, 1] with y up to [0, 1] with y down.
-        right = (clip[0] + clip[3]) / 2
-        down = (clip[3] - clip[1]) / 2
-        return np.stack([right, down, clip[3]])
+        self._view, self._lens = _matrices()
 
     def picture(self) -> np.ndarray:
         """Returns uint8 [S, S, 3]."""

@@ -62,7 +62,7 @@ class ObjectModel:
         return "\n".join(lines) + "\n"
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def object_model(number: int) -> ObjectModel:
     """Reads and simplifies an object; every later call returns the same model."""
     folder = objects.object_folder(number)
@@ -80,7 +80,7 @@ def object_model(number: int) -> ObjectModel:
     )
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def collision_file(number: int) -> Path:
     """Returns the file Bullet loads an object's collision shape from; makes it once.
 

@@ -19,7 +19,7 @@ OBJECT_SETS = ("train", "eval")
 UNUSABLE_FILE = "unusable_objects.json"
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def unusable_objects() -> dict[int, str]:
     """Returns the reason for every object that is in neither set.
 
@@ -30,7 +30,7 @@ def unusable_objects() -> dict[int, str]:
     return {int(number): reason for number, reason in raw.items()}
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def object_numbers(object_set: str) -> tuple[int, ...]:
     """Returns the usable objects of a set in rising order.
 

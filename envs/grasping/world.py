@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 
 from thresher.envs.grasping import constants as c
-from thresher.envs.grasping.camera import Camera
+from thresher.envs.grasping.camera import Camera, grasp_geometry
 from thresher.envs.grasping.geometry import GraspGeometry
 from thresher.envs.grasping.object_models import object_model
 from thresher.envs.grasping.objects import OBJECT_SETS, object_id
@@ -88,13 +88,7 @@ class BinGrasping(World):
     @property
     def camera(self) -> GraspGeometry:
         """Camera and workspace as numbers."""
-        return GraspGeometry(
-            projection=self._camera.projection,
-            action_scale=np.array(c.ACTION_SCALE),
-            workspace_low=np.array(c.WORKSPACE_LOW),
-            workspace_high=np.array(c.WORKSPACE_HIGH),
-            floor_height=0.0,
-        )
+        return grasp_geometry()
 
     def reset(
         self, *, seed: Optional[int] = None, options: Optional[dict[str, Any]] = None

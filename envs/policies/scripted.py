@@ -15,12 +15,14 @@ from thresher.episodes.metadata import BehaviourKind
 
 _SCALE = np.array(c.ACTION_SCALE)
 # The skill that succeeds in 15-30 % of episodes, as the article's scripted policy.
-PRESET_SKILL = 0.5
+PRESET_SKILL = 0.57
 # At skill 0: standard deviations of the aim, and of each step's motion.
-_AIM_METRES = 0.09
+_AIM_METRES = 0.12
+_AIM_HEIGHT_METRES = 0.05
 _AIM_RADIANS = 1.6
 _STEP_UNITS = 0.5
-_EARLY_CLOSING = 0.06
+# At skill 0: probability of closing at any step.
+_EARLY_CLOSING = 0.35
 # Close enough to the intended height to close the fingers, in metres.
 _AT_HEIGHT = 0.008
 
@@ -47,6 +49,7 @@ class ScriptedPolicy:
         error = 1 - skill
         self.noise: Mapping[str, float] = {
             "aim_metres": _AIM_METRES * error,
+            "aim_height_metres": _AIM_HEIGHT_METRES * error,
             "aim_radians": _AIM_RADIANS * error,
             "step_units": _STEP_UNITS * error,
             "early_closing": _EARLY_CLOSING * error,
@@ -74,7 +77,9 @@ class ScriptedPolicy:
         pose = self._choose(state)
         aim = self.noise["aim_metres"]
         self._target = pose + rng.normal(size=4) * [
-            *(aim, aim, aim / 9),
+            aim,
+            aim,
+            self.noise["aim_height_metres"],
             self.noise["aim_radians"],
         ]
         self._target[:3] = np.clip(self._target[:3], c.WORKSPACE_LOW, c.WORKSPACE_HIGH)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 from tf_agents.agents import data_converter, tf_agent
 from tf_agents.trajectories import TimeStep, Transition
+
 from thresher.offline_rl.augmentation import random_brightness, random_shift
 from thresher.offline_rl.qt_opt import losses
 from thresher.offline_rl.qt_opt.cem import CemSettings, Constraint, maximise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import tensorflow as tf
+
 from thresher.offline_rl.qt_opt.config import QtOptConfig
 from thresher.offline_rl.qt_opt.inputs import action_inputs, image_name, vector_inputs
 from thresher.offline_rl.qt_opt.layers import SeededLayers

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import Transition, time_step
+
 from thresher.episodes.errors import UserError
 from thresher.episodes.spec import EpisodeSpec
 from thresher.offline_rl.export import export_policy

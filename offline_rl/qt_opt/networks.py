@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import tensorflow as tf
+
 from thresher.episodes.errors import UserError
 from thresher.episodes.spec import EpisodeSpec
 from thresher.offline_rl.qt_opt.article import ArticleNetwork

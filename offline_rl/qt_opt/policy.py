@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 from tf_agents.policies import tf_policy
 from tf_agents.trajectories import TimeStep, policy_step
+
 from thresher.offline_rl.qt_opt.cem import CemSettings, Constraint, maximise
 from thresher.offline_rl.qt_opt.inputs import network_observation
 from thresher.offline_rl.qt_opt.networks import QNetwork

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+
 from thresher.offline_rl.qt_opt.config import QtOptConfig
 from thresher.offline_rl.qt_opt.inputs import action_inputs, image_name
 from thresher.offline_rl.qt_opt.layers import SeededLayers

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+
 from thresher.episodes.episode import Episode
 from thresher.episodes.files import atomic_write, require_free_space
 from thresher.episodes.images import EncodedImages

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 from tf_agents.trajectories import Transition, policy_step, time_step
+
 from thresher.offline_rl.transitions.cache import TransitionCache
 from thresher.offline_rl.transitions.nstep import n_step_returns
 from thresher.offline_rl.transitions.sampler import TransitionSampler

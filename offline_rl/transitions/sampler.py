@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
 from thresher.episodes.errors import UserError, unknown_name
 from thresher.offline_rl.transitions.cache import TransitionCache
 

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.compute as pc
 import tensorflow as tf
 import tensorflow_datasets as tfds
+
 from thresher.episodes.errors import UserError, unknown_name
 from thresher.episodes.files import require_writable
 from thresher.episodes.metadata import Success
@@ -25,15 +26,6 @@ from thresher.offline_rl.transitions.cache import (
     cached_features,
     open_cache,
 )
-
-
-def default_cache_dir() -> Path:
-    """Returns $THRESHER_CACHE, or thresher/ in the user's cache folder."""
-    chosen = os.environ.get("THRESHER_CACHE")
-    if chosen:
-        return Path(chosen)
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "thresher"
 
 
 def split_names(version: Version) -> list[str]:

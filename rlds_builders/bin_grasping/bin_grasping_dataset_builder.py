@@ -5,8 +5,8 @@ from __future__ import annotations
 import tensorflow_datasets as tfds
 
 from thresher.episodes.spec import EpisodeSpec
-from thresher.pipelines.recipe import Recipe
 from thresher.pipelines.rebalance import RebalanceConfig
+from thresher.pipelines.recipe import Recipe
 from thresher.pipelines.split import SplitConfig
 from thresher.rlds_builders.sealed_builder import SealedBuilder
 

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+
 from thresher.episodes.episode import Episode
 from thresher.episodes.metadata import (
     Behaviour,

@@ -7,7 +7,7 @@ from pathlib import Path
 from thresher.episodes.index import index_table, write_index
 from thresher.episodes.raw_log import RawLogWriter
 from thresher.episodes.run_record import recording
-from thresher.eval.evaluate import summary_row, summarise
+from thresher.eval.evaluate import summarise, summary_row
 from thresher.tests.episodes.tiny import TINY_SPEC, tiny_episode
 
 

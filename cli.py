@@ -159,7 +159,7 @@ def _print_success_table(rates: list[tuple[str, Proportion]]) -> None:
 def main() -> None:
     """Runs the command line; user errors end in one message and status 2."""
     # TensorFlow tells of every processor feature it finds.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         app()
     except UserError as error:

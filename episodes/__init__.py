@@ -1,1 +1,1 @@
-"""What an episode is: spec, episode, contract, raw log, index. Imports nothing of ours."""
+"""What an episode is: spec, contract, raw log, index. Imports nothing of ours."""

@@ -81,18 +81,21 @@ def _length_violations(episode: Episode) -> Iterator[Violation]:
 def _flag_violations(episode: Episode) -> Iterator[Violation]:
     last = episode.num_steps - 1
     for name, legal in (("is_first", [0]), ("is_last", [last])):
-        steps = np.flatnonzero(episode.steps[name]).tolist()
+        steps = np.flatnonzero(episode.array(name)).tolist()
         if steps != legal:
             yield Violation("flags", f"{name} is set at {steps}, not just at {legal}")
-    terminal = np.flatnonzero(episode.steps["is_terminal"]).tolist()
+    terminal = np.flatnonzero(episode.array("is_terminal")).tolist()
     if terminal not in ([], [last]):
         yield Violation("flags", f"is_terminal is set at {terminal} before the end")
 
 
 def _last_step_violations(episode: Episode) -> Iterator[Violation]:
-    for name, column in episode.steps.items():
+    for name in episode.steps:
         is_action = name == "action" or name.startswith("action/")
-        if (is_action or name in ("reward", "discount")) and np.any(column[-1]):
+        if not (is_action or name in ("reward", "discount")):
+            continue
+        column = episode.array(name)
+        if np.any(column[-1]):
             yield Violation(
                 "last_step",
                 f"{name} of the last step is {column[-1]}, not 0: nothing follows the "
@@ -101,8 +104,8 @@ def _last_step_violations(episode: Episode) -> Iterator[Violation]:
 
 
 def _discount_violations(episode: Episode) -> Iterator[Violation]:
-    discount = episode.steps["discount"]
-    terminal = bool(episode.steps["is_terminal"][-1])
+    discount = episode.array("discount")
+    terminal = bool(episode.array("is_terminal")[-1])
     final = discount[-2]
     if terminal and final != 0:
         yield Violation("discount", f"terminal, but the last discount is {final}")
@@ -114,7 +117,7 @@ def _discount_violations(episode: Episode) -> Iterator[Violation]:
 
 
 def _return_violations(episode: Episode) -> Iterator[Violation]:
-    rewards = episode.steps["reward"][:-1]
+    rewards = episode.array("reward")[:-1]
     outcome = episode.metadata.outcome
     total = float(np.sum(rewards, dtype=np.float64))
     if abs(total - outcome.episode_return) > _FLOAT32_SUM_TOLERANCE * max(
@@ -136,7 +139,7 @@ def _return_violations(episode: Episode) -> Iterator[Violation]:
 def _time_violations(episode: Episode) -> Iterator[Violation]:
     if "timestamp" not in episode.steps:
         return
-    times = episode.steps["timestamp"]
+    times = episode.array("timestamp")
     backward = np.flatnonzero(np.diff(times) <= 0)
     if backward.size:
         step = int(backward[0])

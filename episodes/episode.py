@@ -55,6 +55,12 @@ class Episode:
         """Returns the column of an observation feature by its short name."""
         return self.steps[f"observation/{name}"]
 
+    def array(self, name: str) -> np.ndarray:
+        """Returns a column that is an array by its full name; see `steps`."""
+        column = self.steps[name]
+        assert isinstance(column, np.ndarray), f"{name} holds encoded images"
+        return column
+
     @functools.cached_property
     def episode_id(self) -> str:
         """32 hexadecimal digits of the SHA-256 of all columns.

@@ -88,7 +88,7 @@ class RawLogWriter:
 
     def __init__(self, path: Path, spec: EpisodeSpec) -> None:
         try:
-            self._file: BinaryIO = open(path, "xb")
+            self._file: BinaryIO = open(path, "xb")  # noqa: SIM115  # closed by close()
         except FileExistsError as error:
             raise UserError(
                 f"raw log {path} exists already and is never overwritten; choose "
@@ -128,7 +128,7 @@ class RawLogWriter:
         self._add("/episode", start, json.dumps(_summary(episode)).encode())
         for step in range(episode.num_steps):
             time = start + round(step * self._spec.step_seconds * 1e9)
-            values = {f.name: episode.steps[f.name][step] for f in self._step.features}
+            values = {f.name: episode.array(f.name)[step] for f in self._step.features}
             self._add("/step", time, self._step.encode(values))
             for feature in _images(self._spec):
                 images = episode.steps[feature.name]
@@ -243,7 +243,7 @@ class RawLogReader:
                     f"{self._path} is not an MCAP file: it starts with {magic!r}; raw "
                     "logs are made by `thresher collect` or RawLogWriter"
                 )
-            for opcode, offset, length in self._records():
+            for opcode, offset, _ in self._records():
                 file.seek(offset + _RECORD_HEADER.size)
                 stream = ReadDataStream(file)
                 if opcode == Opcode.METADATA:

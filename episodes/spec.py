@@ -122,13 +122,14 @@ class FeatureSpec:
             step = int(np.argwhere(~np.isfinite(array))[0][0])
             return [f"{self.name} is not finite at step {step}: {array[step]}"]
         problems = []
-        for bound, broken, word in (
-            (self.minimum, np.less, "below its minimum"),
-            (self.maximum, np.greater, "above its maximum"),
+        for bound, sign, word in (
+            (self.minimum, -1, "below its minimum"),
+            (self.maximum, 1, "above its maximum"),
         ):
             if bound is None:
                 continue
-            outside = broken(array, np.asarray(bound, dtype=array.dtype))
+            limit = np.asarray(bound, dtype=array.dtype)
+            outside = array > limit if sign > 0 else array < limit
             if outside.any():
                 step = int(np.argwhere(outside)[0][0])
                 problems.append(

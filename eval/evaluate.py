@@ -130,7 +130,7 @@ def _episodes(config: EvaluationConfig, folder: Path) -> Iterator[Episode]:
 def summary_row(episode: Episode) -> dict[str, Any]:
     """Returns what the record keeps of one episode."""
     metadata = episode.metadata
-    terminal = bool(episode.steps["is_terminal"][-1])
+    terminal = bool(episode.array("is_terminal")[-1])
     return {
         "source_id": metadata.source_id,
         "scene_id": metadata.scene_id,

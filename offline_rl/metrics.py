@@ -29,7 +29,7 @@ class MetricsWriter:
         atomic_write(path, "\n".join([",".join(COLUMNS), *kept]) + "\n")
         #: The newest value of each name.
         self.latest = {line.split(",")[1]: float(line.split(",")[2]) for line in kept}
-        self._file = open(path, "a", newline="")
+        self._file = open(path, "a", newline="")  # noqa: SIM115  # closed by __exit__
         self._rows = csv.writer(self._file, lineterminator="\n")
         self._board = tf.summary.create_file_writer(str(run_dir / "tensorboard"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -119,7 +120,8 @@ def train(
     facts = _facts(version, config, learner_config)
     open_run_directory(run_dir, facts)
     if _finished(run_dir):
-        return RunRecord.read(run_dir / "run.json").results
+        kept = RunRecord.read(run_dir / "run.json").results
+        return {name: v for name, v in kept.items() if isinstance(v, float)}
     with recording("train", run_dir / "run.json", facts) as record:
         cache_dir = cache_dir or cache_folder()
         cache = cached_transitions(version, TRAIN_SPLIT, cache_dir)
@@ -139,9 +141,10 @@ def train(
         learner.require_trainable(cache)
         held_out = _held_out_cache(version, cache_dir)
         run = _Run(run_dir, config, schedule, learner, cache, sampler, held_out)
-        record.results = run.to_the_end()
+        last = run.to_the_end()
         learner.export(run_dir / "policy", _policy_facts(version, config, learner))
-    return record.results
+        record.results.update(last, **_policy_identity(run_dir / "policy"))
+    return last
 
 
 @dataclasses.dataclass
@@ -253,6 +256,13 @@ def _policy_facts(
         "steps": config.steps,
         "seed": config.seed,
     }
+
+
+def _policy_identity(folder: Path) -> dict[str, str]:
+    """Returns what says which policy this is and which data made it."""
+    facts = json.loads((folder / "policy.json").read_text())
+    names = ("policy_id", "policy_version", "dataset_digest")
+    return {name: facts[name] for name in names}
 
 
 def _held_out_cache(version: Version, cache_dir: Path) -> TransitionCache | None:

@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +162,7 @@ def _remove_parts(folder: Path) -> None:
         path.unlink()
 
 
-def _summaries(units: list[CollectUnit]) -> list[dict[str, Any]]:
+def _summaries(units: Sequence[CollectUnit]) -> list[dict[str, Any]]:
     return [_summary(unit.path) for unit in units]
 
 
@@ -172,7 +172,7 @@ def _summary(path: Path) -> dict[str, Any]:
     return read
 
 
-def _success_note(done: list[CollectUnit]) -> str:
+def _success_note(done: Sequence[CollectUnit]) -> str:
     successes = sum(s["outcomes"].get("yes", 0) for s in _summaries(done))
     return f"success {successes / max(1, sum(unit.size for unit in done)):.1%}"
 

@@ -1,4 +1,4 @@
-"""From the index of all logs to the rows of a version, every exclusion with a reason."""
+"""From the index of all logs to a version's rows, every exclusion with a reason."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ def select(index: pa.Table, recipe: Recipe) -> Selection:
     rows = rows.filter(pa.array(first))
     rows = rows.append_column("split", split_column(rows, recipe.split))
     require_no_leak(rows, recipe.split)
-    before, strata = rows, []
+    before = rows
+    strata: list[StratumReport] = []
     if recipe.rebalance is not None:
         stays, strata = downsample(rows, recipe.rebalance)
         surplus = rows.filter(pa.array(~stays)).drop_columns(["split"])

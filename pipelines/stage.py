@@ -34,8 +34,15 @@ class Unit(Protocol):
       size: How much of the stage it is, in the progress bar's units.
     """
 
-    path: Path
-    size: int
+    @property
+    def path(self) -> Path:
+        """The file that says it is done."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Its part of the stage."""
+        ...
 
     def run(self) -> None:
         """Does the work and leaves `path`, whole, in one rename."""
@@ -43,7 +50,7 @@ class Unit(Protocol):
 
 
 class RunUnits(beam.PTransform):
-    """Runs units wherever the runner puts them; elements are units, never their data."""
+    """Runs units wherever the runner puts them; elements are units, not data."""
 
     def expand(self, units: beam.PCollection) -> beam.PCollection:
         """Returns the paths of the units that were run."""

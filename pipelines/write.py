@@ -21,7 +21,7 @@ from thresher.episodes.metadata import Provenance
 from thresher.episodes.raw_log import EpisodePointer
 from thresher.episodes.spec import EpisodeSpec
 from thresher.pipelines.ingest.reader import LogReader, open_log
-from thresher.pipelines.statistics import episode_moments, merge_moments
+from thresher.pipelines.statistics import Moments, episode_moments, merge_moments
 
 # TFRecord: length and its checksum before the data, the data's checksum after.
 RECORD_HEAD_BYTES = 12
@@ -79,7 +79,9 @@ class ShardUnit:
         from thresher.episodes.tfds_record import encode_record
 
         scratch = self.folder / f".{self.file.name}.{os.getpid()}.part"
-        records, moments, offset = [], [], 0
+        records: list[Any] = []
+        moments: dict[str, Moments] = {}
+        offset = 0
         with tf.io.TFRecordWriter(str(scratch)) as writer:
             for row in self.rows():
                 episode = planned_episode(row, self.root)
@@ -87,14 +89,12 @@ class ShardUnit:
                 writer.write(record)
                 records.append([row["episode_id"], offset, len(record)])
                 offset += RECORD_HEAD_BYTES + len(record) + RECORD_TAIL_BYTES
-                moments = [
-                    merge_moments([*moments, episode_moments(episode, self.spec)])
-                ]
+                moments = merge_moments([moments, episode_moments(episode, self.spec)])
         manifest = {
             "sha256": sha256_file(scratch),
             "bytes": offset,
             "records": records,
-            "moments": {name: m.to_dict() for name, m in moments[0].items()},
+            "moments": {name: m.to_dict() for name, m in moments.items()},
         }
         scratch.replace(self.file)
         atomic_write(self.path, json.dumps(manifest))
@@ -172,8 +172,7 @@ def read_records(shard: Path) -> Iterator[bytes]:
     import tensorflow as tf
 
     try:
-        for record in tf.data.TFRecordDataset(str(shard)).as_numpy_iterator():
-            yield record
+        yield from tf.data.TFRecordDataset(str(shard)).as_numpy_iterator()
     except tf.errors.OpError as error:
         raise ValueError(f"{shard.name}: {error.message}") from error
 

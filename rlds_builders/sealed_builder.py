@@ -18,7 +18,10 @@ from thresher.pipelines.plan import PlanConfig
 from thresher.pipelines.recipe import Recipe
 
 
-class SealedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+# TFDS hides the keyword from type checkers.
+class SealedBuilder(  # type: ignore[call-arg]
+    tfds.core.GeneratorBasedBuilder, skip_registration=True
+):
     """A dataset that is built by Thresher and read by TFDS.
 
     A subclass states `RECIPE`, `VERSION` (the recipe's) and `default_spec`.

@@ -68,7 +68,9 @@ def libc():
     """Name and version of the C library; ('', '') where it is not GNU's."""
     try:
         # platform.libc_ver() guesses on Pythons before 3.8.
-        return tuple(os.confstr("CS_GNU_LIBC_VERSION").split(" ", 1))
+        said = os.confstr("CS_GNU_LIBC_VERSION") or ""
+        name, _, number = said.partition(" ")
+        return name, number
     except (AttributeError, OSError, ValueError):
         return "", ""
 

@@ -6,11 +6,11 @@ set -euo pipefail
 
 OUT=${OUT:-runs/quickstart}
 SEED=${SEED:-1}
-EPISODES=${EPISODES:-10000}
-STEPS=${STEPS:-2400}
+EPISODES=${EPISODES:-8000}
+STEPS=${STEPS:-2000}
 TRIALS=${TRIALS:-250}
 
-export TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-2}
+export TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-3}
 
 station() {
   printf '\n$ %s\n' "$*"

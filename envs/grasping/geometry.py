@@ -1,4 +1,4 @@
-"""Where the camera sees what, and where the gripper may go: numbers a learner may know."""
+"""Where the camera sees what, and where the gripper may go, as plain numbers."""
 
 from __future__ import annotations
 

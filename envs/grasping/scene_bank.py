@@ -132,7 +132,7 @@ def settled_scene(simulation, bank: SceneBank, index: int) -> Scene:  # type: ig
                 simulation.client,
                 int(number),
                 [*place, height],
-                turn / np.linalg.norm(turn),
+                (turn / np.linalg.norm(turn)).tolist(),
             )
             simulation.objects.append(body)
         simulation.settle()

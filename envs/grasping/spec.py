@@ -9,8 +9,8 @@ from thresher.episodes.spec import EpisodeSpec, FeatureSpec
 IMAGE_SIZES = (48, 64, 96)
 _PARTS = ("dx", "dy", "dz", "dyaw", "close")
 _ACTION_DOC = (
-    "in units of (%g m, %g m, %g m, %g rad); close above 0 closes the fingers, lifts "
-    "and ends the episode." % c.ACTION_SCALE
+    "in units of ({:g} m, {:g} m, {:g} m, {:g} rad); close above 0 closes the "
+    "fingers, lifts and ends the episode.".format(*c.ACTION_SCALE)
 )
 
 

@@ -1,9 +1,9 @@
-"""The bin-grasping world: closed-loop, top-down grasping with four degrees of freedom."""
+"""The bin-grasping world: closed-loop grasping from above, four degrees of freedom."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Optional
+from typing import Any, ClassVar, Optional
 
 import gymnasium
 import numpy as np
@@ -45,7 +45,7 @@ class BinGrasping(World):
     held up) and `truncated` after `MAX_STEPS` steps without closing.
     """
 
-    metadata = {"render_modes": ["rgb_array"]}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"]}
     render_mode = "rgb_array"
     robot = "gantry gripper (PyBullet)"
     task = "grasp any object"
@@ -143,7 +143,7 @@ class BinGrasping(World):
         )
         return GraspState(self._simulation.gripper_pose, points)
 
-    def render(self) -> np.ndarray:  # type: ignore[override]
+    def render(self) -> np.ndarray:
         """Returns the camera's picture, uint8 [S, S, 3]."""
         return self._camera.picture()
 

@@ -1,4 +1,4 @@
-"""A policy that was trained and exported: a folder, run without the code that made it."""
+"""An exported policy: a folder, run without the code that made it."""
 
 from __future__ import annotations
 

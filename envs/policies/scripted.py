@@ -102,7 +102,7 @@ class ScriptedPolicy:
         return np.array([*np.clip(motion, -1, 1), 1 if close else -1], np.float32)
 
     def _choose(self, state: GraspState) -> np.ndarray:
-        """Returns the pose to aim at: the safest grasp, or a rough one of any object."""
+        """Returns where to aim: the safest grasp, or a rough one of any object."""
         if self._skill == 1:
             return best_grasp(state.points).pose
         number = int(self._rng.integers(len(state.points)))

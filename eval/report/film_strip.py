@@ -60,7 +60,7 @@ def film_strip(episode: Episode) -> FilmStrip:
         f"data:{mime};base64,{base64.b64encode(frame).decode()}"
         for frame in images.frames
     )
-    terminal = bool(episode.steps["is_terminal"][-1])
+    terminal = bool(episode.array("is_terminal")[-1])
     success = episode.metadata.outcome.success
     ending = {Success.YES: "success", Success.NO: "failure"}.get(success, "unlabelled")
     if not terminal:
@@ -86,6 +86,6 @@ def _camera(episode: Episode) -> EncodedImages:
 
 def _captions(episode: Episode) -> Iterable[str]:
     for step in range(episode.num_transitions):
-        reward = float(episode.steps["reward"][step])
+        reward = float(episode.array("reward")[step])
         yield f"step {step}" + (f", reward {reward:g}" if reward else "")
     yield "end"

@@ -1,6 +1,8 @@
-"""Bin grasping: a gripper over a tray of random objects, success and failure 50 : 50."""
+"""Bin grasping: a gripper over a tray of objects, success and failure 50 : 50."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
@@ -15,7 +17,7 @@ class Builder(SealedBuilder):
     """Grasping attempts collected in the bin-grasping world."""
 
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First version."}
+    RELEASE_NOTES: ClassVar = {"1.0.0": "First version."}
     RECIPE = Recipe(
         name="bin_grasping",
         version="1.0.0",

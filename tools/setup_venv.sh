@@ -28,5 +28,5 @@ if [ "$(version "$venv/bin/python" || true)" != "$wanted" ]; then
     "$python" -m venv --clear "$venv"
 fi
 echo "Installing Thresher and what it needs into $venv: about 3 minutes the first time …"
-"$venv/bin/python" -m pip install --disable-pip-version-check \
+"$venv/bin/python" -m pip install --disable-pip-version-check --use-pep517 \
     -c constraints.txt -e '.[dev]'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar, Optional
+from typing import Any, Optional
 
 import gymnasium
 import numpy as np
@@ -45,7 +45,8 @@ class BinGrasping(World):
     held up) and `truncated` after `MAX_STEPS` steps without closing.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"]}
+    # Gymnasium declares it so.
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012
     render_mode = "rgb_array"
     robot = "gantry gripper (PyBullet)"
     task = "grasp any object"

@@ -177,12 +177,8 @@ class _LosingTransform(stage.RunUnits):
         def shuffle(group):
             return sorted(group[1], key=lambda unit: str(unit.path))[::-1][1:] * 2
 
-        bad = (
-            units
-            | beam.Map(lambda u: (0, u))
-            | beam.GroupByKey()
-            | beam.FlatMap(shuffle)
-        )
+        keyed = units | beam.Map(lambda unit: (0, unit))
+        bad = keyed | beam.GroupByKey() | beam.FlatMap(shuffle)
         return bad | beam.Map(stage._run)
 
 

@@ -29,6 +29,14 @@ EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
 
+_SCENES_HELP = "Settled scenes to draw from; 0 for the world's own number."
+
+
+def _world_options(image_size: int, scenes: int) -> dict[str, int]:
+    options = {"image_size": image_size}
+    return {**options, "bank_size": scenes} if scenes else options
+
+
 @app.command()
 def collect(
     out: Annotated[Path, typer.Option(help="Run folder for raw logs and record.")],
@@ -40,6 +48,8 @@ def collect(
     seed: Annotated[int, typer.Option(help="All randomness derives from it.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes; 0 for one a processor.")] = 0,
     image_size: Annotated[int, typer.Option(help="Pixels a side.")] = 64,
+    scenes: Annotated[int, typer.Option(help=_SCENES_HELP)] = 0,
+    objects: Annotated[str, typer.Option(help="Object set: train or eval.")] = "train",
 ) -> None:
     """Run a policy in a world and keep raw logs (MCAP). Resumes where it was."""
     from thresher.pipelines.collect import CollectConfig
@@ -48,7 +58,10 @@ def collect(
     config = CollectConfig(
         policy=policy,
         world=world,
-        world_options={"image_size": image_size},
+        world_options={
+            "object_set": objects,
+            **_world_options(image_size, scenes),
+        },
         episodes=episodes,
         seed=seed,
     )
@@ -105,6 +118,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Same seed, same scenes.")] = 1_000_000,
     world: Annotated[str, typer.Option(help="Name of the world.")] = "bin_grasping",
     image_size: Annotated[int, typer.Option(help="Pixels a side.")] = 64,
+    scenes: Annotated[int, typer.Option(help=_SCENES_HELP)] = 0,
     objects: Annotated[str, typer.Option(help="Object set: eval or train.")] = "eval",
     allow_training_objects: Annotated[
         bool, typer.Option(help="Evaluate on objects seen in training all the same.")
@@ -117,7 +131,7 @@ def evaluate(
     config = EvaluationConfig(
         policy=policy,
         world=world,
-        world_options={"image_size": image_size},
+        world_options=_world_options(image_size, scenes),
         object_set=objects,
         episodes=episodes,
         seed=seed,

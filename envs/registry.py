@@ -88,13 +88,23 @@ def make_policy(name: str, world: World) -> Policy:
     Raises:
       UserError: No policy has that name and no folder of that name holds one.
     """
+    require_policy(name)
     if name in _POLICIES:
         return _POLICIES[name](world)
-    folder = Path(name)
-    if (folder / POLICY_FILE).exists():
-        from thresher.envs.policies.saved import SavedPolicy
+    from thresher.envs.policies.saved import SavedPolicy
 
-        return SavedPolicy(folder, world)
+    return SavedPolicy(Path(name), world)
+
+
+def require_policy(name: str) -> None:
+    """Refuses a name before a world is made for it, which may take long.
+
+    Raises:
+      UserError: No policy has that name and no folder of that name holds one.
+    """
+    folder = Path(name)
+    if name in _POLICIES or (folder / POLICY_FILE).exists():
+        return
     if folder.is_dir():
         raise UserError(
             f"{folder} holds no exported policy (no {POLICY_FILE}); give the folder "

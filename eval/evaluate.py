@@ -102,9 +102,10 @@ def proportion(record: RunRecord) -> Proportion:
 
 def _episodes(config: EvaluationConfig, folder: Path) -> Iterator[Episode]:
     """Yields the episodes as they are run, keeping those of an interrupted run."""
-    from thresher.envs.registry import make_policy, make_world
+    from thresher.envs.registry import make_policy, make_world, require_policy
     from thresher.envs.rollout import rollout
 
+    require_policy(config.policy)
     options = {**config.world_options, "object_set": config.object_set}
     world = make_world(config.world, **options)
     policy = make_policy(config.policy, world)

@@ -151,8 +151,9 @@ def _actors(config: CollectConfig) -> tuple[Any, Any]:
 @functools.lru_cache(maxsize=1)
 def _cached_actors(policy: str, world: str, options: str) -> tuple[Any, Any]:
     """A worker's world and policy, kept from unit to unit: making them takes long."""
-    from thresher.envs.registry import make_policy, make_world
+    from thresher.envs.registry import make_policy, make_world, require_policy
 
+    require_policy(policy)
     made = make_world(world, **json.loads(options))
     return made, make_policy(policy, made)
 

@@ -16,7 +16,7 @@ import sys
 
 SUPPORTED = ((3, 9), (3, 10), (3, 11))
 CANDIDATES = ("python3.11", "python3.10", "python3.9", "python3", "python")
-# Measured: the environment takes 3.1 GB, and pip unpacks wheels into a temporary
+# Measured: the environment takes 3.2 GB (10^9), and pip unpacks wheels into a temporary
 # folder while it installs them.
 INSTALLED_BYTES = 4 * 10**9
 TEMPORARY_BYTES = 1 * 10**9

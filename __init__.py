@@ -5,4 +5,12 @@ datasets whose mix of success and failure is chosen, checked and recorded, and
 trains offline reinforcement-learning policies on them.
 """
 
+import os
+
+# TensorFlow reads this once, when it is first imported, and then rounds differently:
+# set here, before any module of ours can import it, every process computes alike.
+# Training steps take a third to a half less time on processors where it is not the
+# default.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
 __version__ = "0.1.0"

@@ -129,7 +129,14 @@ def make_gantry(client: int) -> int:
     )
     for link in (4, 5):
         pybullet.changeDynamics(
-            gantry, link, lateralFriction=c.FINGER_FRICTION, physicsClientId=client
+            gantry,
+            link,
+            lateralFriction=c.FINGER_FRICTION,
+            spinningFriction=c.FINGER_SPINNING_FRICTION,
+            rollingFriction=c.FINGER_ROLLING_FRICTION,
+            jointLowerLimit=0.0,
+            jointUpperLimit=c.OPENING / 2,
+            physicsClientId=client,
         )
     return gantry
 

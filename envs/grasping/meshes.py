@@ -1,9 +1,10 @@
-"""Triangle-free geometry: convex parts of a mesh, simplified, and their hulls."""
+"""Geometry of convex parts: reading, simplifying, hulls, points on a surface."""
 
 from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -86,3 +87,59 @@ def hull_triangles(points: np.ndarray) -> np.ndarray:
     below = (heights <= 0).all(axis=1)
     above = (heights >= 0).all(axis=1)
     return np.concatenate([triples[below], triples[above & ~below][:, ::-1]])
+
+
+def surface_points(
+    parts: Sequence[np.ndarray], triangles: Sequence[np.ndarray], spacing: float
+) -> np.ndarray:
+    """Returns points that cover the surface of a union of convex parts.
+
+    Args:
+      parts: Each part's vertices, [V, 3].
+      triangles: Each part's outward faces, [F, 3].
+      spacing: Greatest distance between neighbours on a face, in the unit of the
+        parts; no two points share a cube of half of it.
+
+    Returns:
+      [P, 3]: vertices and points of faces, without those inside another part.
+    """
+    kept = []
+    for part, faces in zip(parts, triangles):
+        sampled = [_grid_on(part[face], spacing) for face in faces]
+        points = np.concatenate([part, *sampled])
+        for other, other_faces in zip(parts, triangles):
+            if other is not part:
+                points = points[~_inside(points, other, other_faces)]
+        kept.append(points)
+    points = np.concatenate(kept)
+    cubes = np.floor(points / (spacing / 2)).astype(int)
+    _, first = np.unique(cubes, axis=0, return_index=True)
+    return points[np.sort(first)]
+
+
+def _grid_on(corners: np.ndarray, spacing: float) -> np.ndarray:
+    """Returns a triangular grid on a triangle, [P, 3]."""
+    longest = np.linalg.norm(corners - np.roll(corners, 1, axis=0), axis=1).max()
+    return np.asarray(_grid_weights(int(np.ceil(longest / spacing))) @ corners)
+
+
+@functools.cache
+def _grid_weights(count: int) -> np.ndarray:
+    """Returns barycentric coordinates of a grid of `count` intervals, [P, 3]."""
+    first, second = np.meshgrid(np.arange(count + 1), np.arange(count + 1))
+    on = first + second <= count
+    weights = np.stack([first, second, count - first - second], axis=-1)[on]
+    return np.asarray(weights / count)
+
+
+def _inside(points: np.ndarray, part: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Returns which points lie strictly inside a convex part, bool [P]."""
+    inside = ((points > part.min(axis=0)) & (points < part.max(axis=0))).all(axis=1)
+    if not len(faces) or not inside.any():
+        return np.zeros(len(points), dtype=bool)
+    corners = part[faces]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    offsets = np.einsum("fd,fd->f", normals, corners[:, 0])
+    heights = points[inside] @ normals.T - offsets
+    inside[inside] = (heights < -1e-9 * np.abs(normals).max()).all(axis=1)
+    return np.asarray(inside)

@@ -19,6 +19,8 @@ MESH_SCALE = 0.015
 # The collision margin of the physics is 1 mm: finer detail cannot be felt, and a
 # third of the vertices load and render in a third of the time.
 SIMPLIFY_TOLERANCE_M = 0.001
+# Fine enough that no finger fits between two points unnoticed.
+SURFACE_SPACING_M = 0.005
 _COLOUR = re.compile(r'<color rgba="([^"]+)"')
 
 
@@ -38,10 +40,10 @@ class ObjectModel:
     triangles: tuple[np.ndarray, ...]
     colour: tuple[float, ...]
 
-    @property
+    @functools.cached_property
     def points(self) -> np.ndarray:
-        """All vertices: [V, 3]."""
-        return np.concatenate(self.parts)
+        """Points all over its surface, half a centimetre apart: [P, 3]."""
+        return meshes.surface_points(self.parts, self.triangles, SURFACE_SPACING_M)
 
     def collision_text(self) -> str:
         """Returns an OBJ file with one group per convex part.

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from thresher.envs.grasping import constants as c
 
 YAWS = 16
-_OFFSETS = (-0.03, -0.015, 0.0, 0.015, 0.03)
-# Vertices are sparse: this widens each finger to what lies between them.
-_MARGIN = 0.005
-# How far below an object's top the pads close.
-_PAD_REACH = 0.045
+_OFFSETS = (-0.02, -0.01, 0.0, 0.01, 0.02)
+# How far below the top of what is between the pads the fingertips go.
+_REACHES = (0.03, 0.04, 0.05)
+# Uncertainty of the cloud: its points are half a centimetre apart.
+_MARGIN = 0.003
+# Points this close to the outermost one touch the pad with it.
+_CONTACT_DEPTH = 0.002
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,88 +26,229 @@ class Grasp:
 
     Attributes:
       pose: x, y, z of the fingertips' centre and yaw.
-      score: Larger is safer; below 0 something is in the way.
+      score: Estimated log-odds of success; -inf where the object does not fit or the
+        pose is outside the workspace.
     """
 
     pose: np.ndarray
     score: float
 
 
+class Features(NamedTuple):
+    """What tells a grasp that holds from one that slips, each in about 0 to 1.
+
+    Attributes:
+      contact: Height of the lower pad's contact above the fingertips: up to 4 mm.
+      depth: Height of the object's middle above the fingertips: -30 to 10 mm.
+      reach: Object between the pads, in height: up to 30 mm.
+      deep_reach: The same from 30 to 50 mm.
+      width: Of the object between the pads, by 100 mm.
+      eccentricity: Distance of the object's middle from the pads', by 30 mm.
+      contact_height: Of the smaller contact: up to 10 mm.
+      contact_width: Of the smaller contact, along the pads: up to 10 mm.
+      blocked: How deep a finger would be in something: up to 30 mm.
+      palm: 1 if the palm would touch something.
+      other: 1 if another object is between the fingers.
+    """
+
+    contact: float
+    depth: float
+    reach: float
+    deep_reach: float
+    width: float
+    eccentricity: float
+    contact_height: float
+    contact_width: float
+    blocked: float
+    palm: float
+    other: float
+
+
+# Logistic regression on random grasps of training objects; benchmarks/grasp_score.py
+# makes these numbers.
+INTERCEPT = -0.75
+COEFFICIENTS = Features(
+    contact=1.31,
+    depth=1.47,
+    reach=0.60,
+    deep_reach=0.59,
+    width=1.19,
+    eccentricity=-1.26,
+    contact_height=0.26,
+    contact_width=1.47,
+    blocked=-0.78,
+    palm=-0.58,
+    other=-0.40,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Cloud:
+    """All objects' points in a frame turned with the gripper.
+
+    Attributes:
+      along: Along the pads' width, [P].
+      across: Along the closing direction, [P].
+      height: Above the floor, [P].
+      owner: Which object each point is of, [P].
+    """
+
+    along: np.ndarray
+    across: np.ndarray
+    height: np.ndarray
+    owner: np.ndarray
+
+    def where(self, rows: np.ndarray) -> _Cloud:
+        return _Cloud(
+            self.along[rows], self.across[rows], self.height[rows], self.owner[rows]
+        )
+
+
 def best_grasp(points: tuple[np.ndarray, ...]) -> Grasp:
     """Returns the safest grasp of any object.
 
     Args:
-      points: Points of each object's surface in the world, [V, 3] each.
+      points: Points all over each object's surface in the world, [P, 3] each.
     """
-    grasps = [best_grasp_of(points, number) for number in range(len(points))]
-    return max(grasps, key=lambda grasp: grasp.score)
-
-
-def best_grasp_of(points: tuple[np.ndarray, ...], number: int) -> Grasp:
-    """Returns the safest grasp of one object."""
-    candidates = [
-        _scored(points, number, yaw, offset)
-        for yaw in (np.arange(YAWS) / YAWS - 0.5) * np.pi
-        for offset in _OFFSETS
-    ]
-    return max(candidates, key=lambda grasp: grasp.score)
+    yaws = (np.arange(YAWS) / YAWS - 0.5) * np.pi
+    return max(
+        (grasp for yaw in yaws for grasp in _grasps_along(points, yaw)),
+        key=lambda grasp: grasp.score,
+    )
 
 
 def rough_grasp(points: np.ndarray) -> np.ndarray:
     """Returns a pose over an object's middle, closing across its longer side.
 
     Args:
-      points: [V, 3] of its surface.
+      points: [P, 3] of its surface.
     """
     middle = points.mean(axis=0)
     _, axes = np.linalg.eigh(np.cov(points[:, :2].T))
     yaw = np.arctan2(axes[1, 1], axes[0, 1])
-    height = max(c.WORKSPACE_LOW[2], float(points[:, 2].max()) - _PAD_REACH)
+    height = max(c.WORKSPACE_LOW[2], float(points[:, 2].max()) - 0.045)
     return np.array([middle[0], middle[1], height, yaw])
 
 
-def _scored(
-    points: tuple[np.ndarray, ...], number: int, yaw: float, offset: float
-) -> Grasp:
-    """Scores a grasp `offset` metres along the fingers' width from the centre."""
-    along_axis = np.array([np.cos(yaw), np.sin(yaw)])
-    across_axis = np.array([-np.sin(yaw), np.cos(yaw)])
-    own = points[number]
-    middle = own[:, :2].mean(axis=0) + offset * along_axis
-    along = (own[:, :2] - middle) @ along_axis
-    strip = own[np.abs(along) < c.PAD_WIDTH / 2 + _MARGIN]
-    if not len(strip):
-        return Grasp(np.zeros(4), -9.0)
-    across = (strip[:, :2] - middle) @ across_axis
-    # Close around the middle of what is between the pads.
-    middle = middle + across_axis * (across.min() + across.max()) / 2
-    width = float(np.ptp(across))
-    height = max(c.WORKSPACE_LOW[2], float(strip[:, 2].max()) - _PAD_REACH)
-    pose = np.array([*middle, height, yaw])
-    clearance = (c.OPENING - width) / 2 - _MARGIN
-    score = min(clearance, 0.02) - abs(offset) / 2
-    score -= 0.05 * _in_the_way(points, number, pose, along_axis, across_axis)
-    inside = np.clip(pose[:3], c.WORKSPACE_LOW, c.WORKSPACE_HIGH)
-    return Grasp(pose, score - 10 * float(np.abs(inside - pose[:3]).max()))
+def turned(points: tuple[np.ndarray, ...], yaw: float) -> _Cloud:
+    """Returns all objects' points as a gripper of that yaw sees them."""
+    flat = np.concatenate(points)
+    return _Cloud(
+        along=flat[:, 0] * np.cos(yaw) + flat[:, 1] * np.sin(yaw),
+        across=flat[:, 1] * np.cos(yaw) - flat[:, 0] * np.sin(yaw),
+        height=flat[:, 2],
+        owner=np.repeat(np.arange(len(points)), [len(cloud) for cloud in points]),
+    )
 
 
-def _in_the_way(
-    points: tuple[np.ndarray, ...],
+def grasp_at(
+    cloud: _Cloud, number: int, offset: float, reach: float, yaw: float
+) -> tuple[np.ndarray, Features] | None:
+    """Returns the pose that takes an object in the middle of the pads, and features.
+
+    Args:
+      cloud: `turned` by the yaw.
+      number: Which object.
+      offset: From its middle along the pads' width, in metres.
+      reach: From the top of what is between the pads down to the fingertips.
+      yaw: Of the gripper.
+
+    Returns:
+      None where nothing of it is between the pads or it does not fit.
+    """
+    own = cloud.where(cloud.owner == number)
+    middle = float(own.along.mean()), float(own.height.mean())
+    strip = _strip(cloud, middle[0] + offset)
+    return _grasp_in(strip, number, middle, offset, reach, yaw)
+
+
+def _grasps_along(points: tuple[np.ndarray, ...], yaw: float) -> Iterator[Grasp]:
+    cloud = turned(points, yaw)
+    for number in range(len(points)):
+        own = cloud.where(cloud.owner == number)
+        middle = float(own.along.mean()), float(own.height.mean())
+        for offset in _OFFSETS:
+            strip = _strip(cloud, middle[0] + offset)
+            for reach in _REACHES:
+                found = _grasp_in(strip, number, middle, offset, reach, yaw)
+                if found is not None and inside_workspace(found[0]):
+                    yield Grasp(found[0], score(found[1]))
+
+
+def _strip(cloud: _Cloud, along: float) -> _Cloud:
+    """Returns what may be between or beneath fingers centred at `along`."""
+    return cloud.where(np.abs(cloud.along - along) < c.PAD_WIDTH / 2 + _MARGIN)
+
+
+def _grasp_in(
+    strip: _Cloud,
     number: int,
-    pose: np.ndarray,
-    along_axis: np.ndarray,
-    across_axis: np.ndarray,
-) -> float:
-    """Returns how many objects the fingers would hit or take along."""
-    hits = 0.0
-    for other, cloud in enumerate(points):
-        near = cloud[cloud[:, 2] > pose[2] - _MARGIN]
-        along = np.abs((near[:, :2] - pose[:2]) @ along_axis)
-        across = np.abs((near[:, :2] - pose[:2]) @ across_axis)
-        beside = along < c.PAD_WIDTH / 2 + _MARGIN
-        outer = c.OPENING / 2 + c.FINGER_THICKNESS + _MARGIN
-        finger = (across > c.OPENING / 2 - _MARGIN / 2) & (across < outer)
-        hits += bool((beside & finger).any())
-        if other != number:
-            hits += 0.5 * bool((beside & (across < c.OPENING / 2)).any())
-    return hits
+    middle: tuple[float, float],
+    offset: float,
+    reach: float,
+    yaw: float,
+) -> tuple[np.ndarray, Features] | None:
+    along = middle[0] + offset
+    own = strip.owner == number
+    own &= np.abs(strip.along - along) < c.PAD_WIDTH / 2
+    top = float(strip.height[own].max(initial=-np.inf))
+    z = max(c.WORKSPACE_LOW[2], top - reach)
+    held = strip.where(own & (strip.height > z))
+    if not len(held.owner):
+        return None
+    least, most = float(held.across.min()), float(held.across.max())
+    if most - least > c.OPENING:
+        return None
+    across = (least + most) / 2
+    place = (
+        along * np.cos(yaw) - across * np.sin(yaw),
+        along * np.sin(yaw) + across * np.cos(yaw),
+    )
+    near = strip.where(strip.height > z - _MARGIN)
+    features = _features(held, near, across, z, offset, middle[1] - z)
+    return np.array([*place, z, yaw]), features
+
+
+def score(features: Features) -> float:
+    """Returns the estimated log-odds that a grasp succeeds."""
+    return INTERCEPT + float(np.dot(COEFFICIENTS, features))
+
+
+def _features(
+    held: _Cloud, near: _Cloud, across: float, z: float, offset: float, middle: float
+) -> Features:
+    width = float(np.ptp(held.across))
+    reach = float(held.height.max()) - z
+    left = held.where(held.across < held.across.min() + _CONTACT_DEPTH)
+    right = held.where(held.across > held.across.max() - _CONTACT_DEPTH)
+    away = np.abs(near.across - across)
+    finger = np.abs(away - c.OPENING / 2 - c.FINGER_THICKNESS / 2)
+    below = finger < c.FINGER_THICKNESS / 2 + _MARGIN
+    blocked = float(near.height[below].max()) - z if below.any() else 0.0
+    palm = near.height > z + c.FINGER_LENGTH - _MARGIN
+    other = near.owner != held.owner[0]
+    contact = min(float(left.height.mean()), float(right.height.mean())) - z
+    return Features(
+        contact=_ramp(contact, 0, 0.004),
+        depth=_ramp(middle, -0.03, 0.01),
+        reach=_ramp(reach, 0, 0.03),
+        deep_reach=_ramp(reach, 0.03, 0.05),
+        width=width / 0.1,
+        eccentricity=abs(offset) / 0.03,
+        contact_height=_ramp(min(np.ptp(left.height), np.ptp(right.height)), 0, 0.01),
+        contact_width=_ramp(min(np.ptp(left.along), np.ptp(right.along)), 0, 0.01),
+        blocked=_ramp(blocked, 0, 0.03),
+        palm=float((palm & (away < c.OPENING / 2 + c.FINGER_THICKNESS)).any()),
+        other=float((other & (away < c.OPENING / 2)).any()),
+    )
+
+
+def _ramp(value: float, low: float, high: float) -> float:
+    """Returns 0 up to `low`, 1 from `high` on, and the way between."""
+    return min(max((value - low) / (high - low), 0.0), 1.0)
+
+
+def inside_workspace(pose: np.ndarray) -> bool:
+    """Returns whether the fingertips may go there."""
+    place = pose[:3]
+    return bool((place >= c.WORKSPACE_LOW).all() and (place <= c.WORKSPACE_HIGH).all())

@@ -78,6 +78,9 @@ class SceneBank:
         # Fresh processes: a fork would share the caller's threads and physics.
         context = multiprocessing.get_context("spawn")
         workers = min(os.cpu_count() or 1, len(missing))
+        if multiprocessing.current_process().daemon:
+            # A worker of somebody's pool may have no children of its own.
+            workers = 1
         done = len(chunks) - len(missing)
         with progress(
             f"settle {self.object_set} scenes (hundreds)", len(chunks), done

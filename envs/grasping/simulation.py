@@ -20,6 +20,7 @@ _FINGERS = (4, 5)
 # Boxes of Bullet's shapes are a little larger than the shapes; this more is safe.
 _CLEARANCE = 0.005
 _STILL_SPEED = 1e-3
+_DESCENT_SECONDS = 0.3
 
 
 class Simulation:
@@ -94,6 +95,12 @@ class Simulation:
         self._drive(target, c.STEP_SECONDS)
         self._still = self._all_still()
 
+    def try_grasp(self, pose: np.ndarray) -> bool:
+        """Comes down from above to x, y, z, yaw and grasps."""
+        self._place(np.array([*pose[:2], c.START_HEIGHT, pose[3]]))
+        self._drive(pose, _DESCENT_SECONDS)
+        return self.grasp()
+
     def grasp(self) -> bool:
         """Closes, lifts, holds; returns whether an object is held up."""
         rest = self.object_poses()[0][:, 2]
@@ -135,11 +142,13 @@ class Simulation:
             self._reset_joint(joint, float(pose[joint]))
 
     def _drive(self, target: np.ndarray, seconds: float) -> None:
-        """Moves the carriage at the speed that arrives in time."""
+        """Moves the carriage, speeding up and slowing down, to arrive in time."""
         start = self.gripper_pose
         steps = round(seconds / c.PHYSICS_STEP)
         for step in range(1, steps + 1):
-            self._hold_carriage(start + (target - start) * step / steps)
+            part = step / steps
+            gone = part * part * (3 - 2 * part)
+            self._hold_carriage(start + (target - start) * gone)
             pybullet.stepSimulation(physicsClientId=self.client)
 
     def _hold_carriage(self, pose: np.ndarray) -> None:

@@ -31,7 +31,7 @@ class GraspState:
 
     Attributes:
       gripper_pose: x, y, z, yaw of the gripper.
-      points: For each object the vertices of its shape in the world, [V, 3].
+      points: For each object points all over its surface, in the world, [P, 3].
     """
 
     gripper_pose: np.ndarray
@@ -135,7 +135,7 @@ class BinGrasping(World):
         return self._observe(), float(success), closed, truncated, info
 
     def privileged_state(self) -> GraspState:
-        """Returns the gripper's pose and every object's vertices."""
+        """Returns the gripper's pose and every object's surface."""
         assert self._scene is not None, "call reset() first"
         positions, orientations = self._simulation.object_poses()
         points = tuple(
@@ -143,6 +143,15 @@ class BinGrasping(World):
             for number, p, q in zip(self._scene.numbers, positions, orientations)
         )
         return GraspState(self._simulation.gripper_pose, points)
+
+    def try_grasp(self, pose: np.ndarray) -> bool:
+        """Comes down to x, y, z, yaw, closes, and returns whether that held.
+
+        For planners that are judged apart from any policy. Ends the episode.
+        """
+        held = self._simulation.try_grasp(pose)
+        self._scene = None
+        return held
 
     def render(self) -> np.ndarray:
         """Returns the camera's picture, uint8 [S, S, 3]."""

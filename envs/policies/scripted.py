@@ -97,7 +97,8 @@ class ScriptedPolicy:
             motion[2] = max(motion[2], 0.0) if z < 0.1 else motion[2] / 2
         motion += self._rng.normal(size=4) * self.noise["step_units"] * [1, 1, 0.5, 1]
         arrives = missing[2] - np.clip(motion[2], -1, 1) * _SCALE[2] > -_AT_HEIGHT
-        there = sideways <= c.ACTION_SCALE[0] and arrives
+        turned = abs(missing[3]) <= c.ACTION_SCALE[3]
+        there = sideways <= c.ACTION_SCALE[0] and turned and arrives
         close = there or self._rng.random() < self.noise["early_closing"]
         return np.array([*np.clip(motion, -1, 1), 1 if close else -1], np.float32)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from thresher.episodes.errors import UserError
+from thresher.episodes.errors import EXIT_USER_ERROR, UserError
 
 if TYPE_CHECKING:
     from thresher.eval.intervals import Proportion
@@ -25,7 +25,6 @@ app = typer.Typer(
 train_app = typer.Typer(no_args_is_help=True, help="Train a policy offline.")
 app.add_typer(train_app, name="train")
 
-EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
 

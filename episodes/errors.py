@@ -6,6 +6,10 @@ import difflib
 from collections.abc import Iterable
 
 
+# What a command ends with when its user can mend what went wrong.
+EXIT_USER_ERROR = 2
+
+
 class UserError(Exception):
     """Something the user asked for cannot be done as asked.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Optional
 
 import tensorflow_datasets as tfds
 
-from thresher.episodes.errors import UserError
+from thresher.episodes.errors import EXIT_USER_ERROR, UserError
 from thresher.episodes.spec import EpisodeSpec
 from thresher.episodes.tfds_features import features_dict
 from thresher.episodes.version import SPEC
@@ -67,7 +68,8 @@ class SealedBuilder(  # type: ignore[call-arg]
         try:
             build_version(self._build(config))
         except UserError as error:
-            raise SystemExit(f"thresher: {error}") from error
+            print(f"thresher: {error}", file=sys.stderr)
+            raise SystemExit(EXIT_USER_ERROR) from error
         self.info.read_from_directory(self.data_dir)
 
     def _build(self, config: tfds.download.DownloadConfig) -> Build:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pybullet
 
 from thresher.envs.grasping import constants as c
+from thresher.envs.grasping.bullet import pybullet
 from thresher.envs.grasping.object_models import collision_file, object_model
 
 _TRAY_COLOUR = (0.82, 0.8, 0.76, 1)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pybullet
 
 from thresher.envs.grasping import constants as c
-from thresher.envs.grasping.geometry import GraspGeometry
+from thresher.envs.grasping.bullet import pybullet
+from thresher.envs.grasping.geometry import GraspGeometry, Mirror
 
 _NEAR, _FAR = 0.05, 2.0
 
@@ -31,6 +31,11 @@ def grasp_geometry() -> GraspGeometry:
         workspace_low=np.array(c.WORKSPACE_LOW),
         workspace_high=np.array(c.WORKSPACE_HIGH),
         floor_height=0.0,
+        # The camera stands in the plane x = 0.
+        mirror=Mirror(
+            observation={"gripper_planar_pose": (-1.0, 1.0, -1.0)},
+            action=(-1.0, 1.0, 1.0, -1.0, 1.0),
+        ),
     )
 
 

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Mirror:
+    """What has the other sign in a left-right mirror image of a world.
+
+    Attributes:
+      observation: Signs, +1 or -1, of every entry of the observations that change.
+      action: Signs of the action's entries.
+    """
+
+    observation: Mapping[str, tuple[float, ...]]
+    action: tuple[float, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +33,8 @@ class GraspGeometry:
       workspace_low: Least x, y, z of the fingertips' centre, in metres.
       workspace_high: Greatest x, y, z.
       floor_height: Height of the tray's floor, in metres.
+      mirror: How the mirrored picture's observation and action follow from the
+        picture's own; None for a world that looks different in a mirror.
     """
 
     projection: np.ndarray
@@ -28,22 +42,9 @@ class GraspGeometry:
     workspace_low: np.ndarray
     workspace_high: np.ndarray
     floor_height: float
+    mirror: Mirror | None = None
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Returns fractions of the image [..., 2] of world points [..., 3]."""
         seen = points @ self.projection[:, :3].T + self.projection[:, 3]
         return seen[..., :2] / seen[..., 2:]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain numbers."""
-        return {
-            field.name: np.asarray(getattr(self, field.name)).tolist()
-            for field in dataclasses.fields(self)
-        }
-
-    @classmethod
-    def from_dict(cls, raw: Mapping[str, Any]) -> GraspGeometry:
-        """Reads what `to_dict` returned."""
-        floor = float(raw["floor_height"])
-        arrays = {k: np.array(v) for k, v in raw.items() if k != "floor_height"}
-        return cls(floor_height=floor, **arrays)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pybullet
 
 from thresher.envs.grasping import constants as c
+from thresher.envs.grasping.bullet import pybullet
 from thresher.envs.grasping.bodies import make_gantry, make_object, make_tray
 from thresher.envs.grasping.scene import Scene
 

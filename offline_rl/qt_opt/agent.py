@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tensorflow as tf
 from tf_agents.agents import data_converter, tf_agent
 from tf_agents.trajectories import TimeStep, Transition
 
-from thresher.offline_rl.augmentation import random_brightness, random_shift
+from thresher.offline_rl.augmentation import Variation, vary
 from thresher.offline_rl.qt_opt import losses
 from thresher.offline_rl.qt_opt.cem import CemSettings, Constraint, maximise
 from thresher.offline_rl.qt_opt.config import QtOptConfig
 from thresher.offline_rl.qt_opt.inputs import network_observation
 from thresher.offline_rl.qt_opt.networks import QNetwork
 from thresher.offline_rl.qt_opt.policy import CemPolicy
+
+if TYPE_CHECKING:
+    from thresher.envs.grasping.geometry import Mirror
 
 # Lets the averaged weights follow quickly at first, when the average of few steps
 # would still be mostly the random start: min(averaging, (1 + t) / (10 + t)).
@@ -54,11 +57,12 @@ class QtOptAgent(tf_agent.TFAgent):
         config: QtOptConfig,
         *,
         seed: int,
+        mirror: Mirror | None = None,
         constrain: Constraint | None = None,
     ) -> None:
         """Wires the parts; `optimizer` trains `networks.online`."""
         self._networks, self._optimizer, self._config = networks, optimizer, config
-        self._seed, self._constrain = seed, constrain
+        self._seed, self._mirror, self._constrain = seed, mirror, constrain
         acting = CemSettings(
             config.act_samples, config.act_elites, config.act_iterations
         )
@@ -130,9 +134,17 @@ class QtOptAgent(tf_agent.TFAgent):
         return averaged.score(features, action[:, None])[:, 0]
 
     def _logit(self, transition: Transition, seed: tf.Tensor) -> tf.Tensor:
-        observation = network_observation(transition.time_step.observation)
-        features = self._networks.online.encode(self._augmented(observation, seed))
-        action = transition.action_step.action
+        """Returns the trained network's Q of a batch, varied at random, [B]."""
+        config, mirror = self._config, self._mirror if self._config.mirror else None
+        observation, action = vary(
+            network_observation(transition.time_step.observation),
+            transition.action_step.action,
+            Variation(
+                config.shift_pixels, config.brightness, config.colour_order, mirror
+            ),
+            seed,
+        )
+        features = self._networks.online.encode(observation)
         return self._networks.online.score(features, action[:, None])[:, 0]
 
     def _targets(self, next_step: TimeStep, seed: tf.Tensor) -> tf.Tensor:
@@ -170,19 +182,6 @@ class QtOptAgent(tf_agent.TFAgent):
         value = losses.clipped_double_value(best.score, again)
         count = tf.shape(next(iter(observation.values())), out_type=tf.int64)[:1]
         return tf.scatter_nd(rows, value, count)
-
-    def _augmented(
-        self, observation: dict[str, tf.Tensor], seed: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        varied = {}
-        for name, value in observation.items():
-            if value.shape.rank == 4:
-                value = random_shift(value, self._config.shift_pixels, seed)
-                value = random_brightness(
-                    value, self._config.brightness, tf.random.fold_in(seed, 1)
-                )
-            varied[name] = value
-        return varied
 
     def _update_targets(self) -> None:
         step = tf.cast(self.train_step_counter, tf.float32)

@@ -36,6 +36,10 @@ class QtOptConfig:
         it is paid once per step of the robot.
       shift_pixels: Largest random shift of a training image, in pixels each way.
       brightness: Largest relative change of a training image's brightness.
+      mirror: Mirror half of the training examples left to right, where the world says
+        how: the other half of the data for nothing.
+      colour_order: Exchange red, green and blue of training images at random: what is
+        graspable is a matter of shape, and thousands of grasps show few colours.
       filters: Channels of the image tower's last maps.
       hidden_units: Width of the head.
       grid_points: Points read along each side of the square around the gripper
@@ -55,8 +59,10 @@ class QtOptConfig:
     act_samples: int = 64
     act_elites: int = 6
     act_iterations: int = 3
-    shift_pixels: int = 4
+    shift_pixels: int = 2
     brightness: float = 0.2
+    mirror: bool = True
+    colour_order: bool = True
     filters: int = 48
     hidden_units: int = 128
     grid_points: int = 3

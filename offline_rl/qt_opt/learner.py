@@ -66,6 +66,7 @@ class QtOptLearner:
             self._optimizer,
             config,
             seed=seed,
+            mirror=geometry.mirror if geometry else None,
         )
         # Nothing here needs AutoGraph, and without it tracing takes a third as long.
         traced = functools.partial(tf.function, autograph=False)

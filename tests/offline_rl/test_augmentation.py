@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from thresher.offline_rl.augmentation import random_brightness, random_shift
+from thresher.envs.grasping.geometry import Mirror
+from thresher.offline_rl.augmentation import (
+    Variation,
+    random_brightness,
+    random_colour_order,
+    random_shift,
+    vary,
+)
 
 SEED = tf.constant([1, 2])
 
@@ -52,3 +59,41 @@ def test_the_same_seed_varies_alike():
     np.testing.assert_array_equal(
         random_shift(images, 3, SEED), random_shift(images, 3, SEED)
     )
+
+
+def test_colours_change_places_and_nothing_else():
+    images = _images()
+    changed = random_colour_order(images, SEED).numpy()
+    np.testing.assert_array_equal(np.sort(changed, axis=-1), np.sort(images, axis=-1))
+    orders = {
+        tuple(np.argmax(np.isclose(image[0, 0, :, None], original[0, 0]), axis=1))
+        for image, original in zip(changed, images.numpy())
+    }
+    assert len(orders) == 6
+
+
+def test_a_mirrored_example_is_the_mirror_image_with_the_signs_it_says():
+    mirror = Mirror({"pose": (-1.0, 1.0)}, (-1.0, 1.0, 1.0))
+    pose = tf.constant([[1.0, 2.0]] * 50)
+    height = tf.constant([[3.0]] * 50)
+    action = tf.constant([[0.1, 0.2, 0.3]] * 50)
+    observation = {"image": _images(), "pose": pose, "height": height}
+    still = Variation(0, 0.0, False, mirror)
+    varied, varied_action = vary(observation, action, still, SEED)
+    turned = varied["pose"].numpy()[:, 0] < 0
+    assert 10 < turned.sum() < 40
+    np.testing.assert_array_equal(varied["height"], height)
+    np.testing.assert_array_equal(varied["pose"][:, 1], pose[:, 1])
+    np.testing.assert_allclose(
+        varied_action, np.where(turned[:, None], [-0.1, 0.2, 0.3], [0.1, 0.2, 0.3])
+    )
+    images = observation["image"].numpy()
+    expected = np.where(turned[:, None, None, None], images[:, :, ::-1], images)
+    np.testing.assert_array_equal(varied["image"], expected)
+
+
+def test_without_variation_a_batch_stays_as_it_is():
+    observation, action = {"image": _images()}, tf.ones([50, 3])
+    varied, same = vary(observation, action, Variation(0, 0.0, False, None), SEED)
+    np.testing.assert_array_equal(varied["image"], observation["image"])
+    np.testing.assert_array_equal(same, action)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from thresher.envs.grasping.geometry import Mirror
 from thresher.episodes.episode import Episode
 from thresher.episodes.metadata import (
     Behaviour,
@@ -42,6 +43,12 @@ class ToyGeometry:
     workspace_low: tuple[float, ...] = (-HALF_WIDTH_M, -HALF_WIDTH_M, 0.0)
     workspace_high: tuple[float, ...] = (HALF_WIDTH_M, HALF_WIDTH_M, 0.2)
     floor_height: float = 0.0
+    mirror: Mirror = dataclasses.field(
+        default_factory=lambda: Mirror(
+            observation={"gripper_planar_pose": (-1.0, 1.0, -1.0)},
+            action=(-1.0, 1.0, 1.0, -1.0, 1.0),
+        )
+    )
 
 
 SPEC = EpisodeSpec(

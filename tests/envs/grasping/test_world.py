@@ -57,7 +57,7 @@ def test_the_oracle_mostly_succeeds_and_random_mostly_fails(world):
         runs = [rollout(world, policy, 4, n) for n in range(trials)]
         return sum(run.metadata.outcome.episode_return for run in runs)
 
-    assert successes("oracle") >= 7
+    assert successes("oracle") >= 10
     assert successes("random") <= 3
 
 

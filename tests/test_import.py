@@ -1,0 +1,29 @@
+"""What importing the package does, seen from a fresh interpreter."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+ASK = "import os, sys, thresher; print(os.environ['TF_ENABLE_ONEDNN_OPTS'], {}in sys.modules)"
+
+
+def _ask(**environment):
+    kept = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
+    done = subprocess.run(
+        [sys.executable, "-c", ASK.format("'tensorflow' ")],
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.split()
+
+
+def test_every_process_computes_with_the_same_kernels_whatever_it_imports_first():
+    assert _ask() == ["1", "False"]
+
+
+def test_who_chose_other_kernels_keeps_them():
+    assert _ask(TF_ENABLE_ONEDNN_OPTS="0") == ["0", "False"]

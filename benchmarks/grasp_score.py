@@ -24,7 +24,7 @@ _SCENES_A_TASK = 50
 def tried_grasps(first_scene: int) -> list[tuple[float, ...]]:
     """Returns features and success (the last entry) of random grasps."""
     world = BinGrasping(object_set="train", image_size=48)
-    rows = []
+    rows: list[tuple[float, ...]] = []
     for number in range(first_scene, first_scene + _SCENES_A_TASK):
         rng = np.random.default_rng([13, number])
         for _ in range(_GRASPS_A_SCENE):

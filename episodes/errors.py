@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-
 # What a command ends with when its user can mend what went wrong.
 EXIT_USER_ERROR = 2
 

@@ -99,7 +99,9 @@ def random_colour_order(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return tf.einsum("bhwc,bdc->bhwd", images, exchange)
 
 
-def mirrored(value: tf.Tensor, signs: Sequence[float] | None, rows: tf.Tensor) -> tf.Tensor:
+def mirrored(
+    value: tf.Tensor, signs: Sequence[float] | None, rows: tf.Tensor
+) -> tf.Tensor:
     """Mirrors some rows of a batch left to right.
 
     Args:

@@ -6,13 +6,16 @@ import os
 import subprocess
 import sys
 
-ASK = "import os, sys, thresher; print(os.environ['TF_ENABLE_ONEDNN_OPTS'], {}in sys.modules)"
+ASK = (
+    "import os, sys, thresher\n"
+    "print(os.environ['TF_ENABLE_ONEDNN_OPTS'], 'tensorflow' in sys.modules)\n"
+)
 
 
 def _ask(**environment):
     kept = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
     done = subprocess.run(
-        [sys.executable, "-c", ASK.format("'tensorflow' ")],
+        [sys.executable, "-c", ASK],
         env={**kept, **environment},
         capture_output=True,
         text=True,

@@ -7,17 +7,11 @@ processes that build the same file write the same bytes.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
 import io
 import json
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +21,9 @@ from thresher.envs.grasping import constants as c
 from thresher.envs.grasping.objects import object_numbers
 from thresher.envs.grasping.scene import Scene
 from thresher.episodes.files import atomic_write
-from thresher.episodes.progress import progress
 
 _CHUNK = 100
 _MOST_TRIES = 20
-_POLL_SECONDS = 0.2
 _PHYSICS = (
     *("REVISION", "PHYSICS_STEP", "SOLVER_ITERATIONS", "SOLVER_RESIDUAL", "GRAVITY"),
     *("TRAY_HALF_WIDTH", "OBJECT_MASS", "OBJECT_FRICTION", "TRAY_FRICTION"),
@@ -74,37 +66,10 @@ class SceneBank:
             orientations[row],
         )
 
-    def prepare(self) -> None:
-        """Settles what is missing, on all processors, with a progress bar.
-
-        Raises:
-          RuntimeError: A helper process died; what it had settled stays.
-        """
-        chunks = range(-(-self.size // _CHUNK))
-        missing = [chunk for chunk in chunks if not self.chunk_file(chunk).exists()]
-        if not missing:
-            return
-        done = len(chunks) - len(missing)
-        title = f"settle {self.object_set} scenes (hundreds)"
-        with progress(title, len(chunks), done) as bar:
-            workers = min(os.cpu_count() or 1, len(missing))
-            if workers == 1:
-                for chunk in missing:
-                    self.settle_chunk(chunk)
-                    bar.advance()
-                return
-            with _settling([missing[i::workers] for i in range(workers)], self) as all_:
-                while any(helper.poll() is None for helper in all_):
-                    time.sleep(_POLL_SECONDS)
-                    there = [c for c in missing if self.chunk_file(c).exists()]
-                    bar.update(done + len(there))
-        lost = [chunk for chunk in missing if not self.chunk_file(chunk).exists()]
-        if lost:
-            raise RuntimeError(
-                f"settling ended without scenes {[100 * chunk for chunk in lost]} … "
-                f"(exit status {[helper.returncode for helper in all_]}); start again: "
-                "what is settled stays"
-            )
+    @property
+    def chunks(self) -> range:
+        """Numbers of its files, each of a hundred scenes."""
+        return range(-(-self.size // _CHUNK))
 
     def chunk_file(self, chunk: int) -> Path:
         """Returns the file of a hundred scenes."""
@@ -127,30 +92,6 @@ class SceneBank:
         arrays = {n: np.stack([getattr(s, n) for s in scenes]) for n in names}
         np.savez_compressed(buffer, **arrays)
         atomic_write(self.chunk_file(chunk), buffer.getvalue())
-
-
-@contextlib.contextmanager
-def _settling(
-    shares: list[list[int]], bank: SceneBank
-) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Starts a process for each share of a bank's chunks; none outlives the block.
-
-    Programs of their own rather than multiprocessing's: those would run a caller's
-    script again where it has no main guard, and may not be started by a pool's worker.
-    """
-    facts = [bank.object_set, str(bank.num_objects), str(bank.size)]
-    command = [sys.executable, "-m", "thresher.envs.grasping.settle", *facts]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    helpers = [
-        subprocess.Popen([*command, *map(str, share)], env=environment)
-        for share in shares
-    ]
-    try:
-        yield helpers
-    finally:
-        for helper in helpers:
-            helper.kill()
-            helper.wait()
 
 
 def settled_scene(simulation, bank: SceneBank, index: int) -> Scene:  # type: ignore[no-untyped-def]

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from thresher.envs.grasping import constants as c
-from thresher.envs.grasping.bullet import pybullet
 from thresher.envs.grasping.bodies import make_gantry, make_object, make_tray
+from thresher.envs.grasping.bullet import pybullet
 from thresher.envs.grasping.scene import Scene
 
 _CARRIAGE = (0, 1, 2, 3)

@@ -16,6 +16,7 @@ from thresher.envs.grasping.objects import OBJECT_SETS, object_id
 from thresher.envs.grasping.safety import require_action, safe_action
 from thresher.envs.grasping.scene import QUARTER_TURNS, Scene
 from thresher.envs.grasping.scene_bank import SceneBank
+from thresher.envs.grasping.settle import prepare
 from thresher.envs.grasping.simulation import Simulation
 from thresher.envs.grasping.spec import grasping_spec
 from thresher.envs.world import Observation, World
@@ -78,7 +79,7 @@ class BinGrasping(World):
         self._bank = SceneBank(
             object_set, num_objects, bank_size or BANK_SIZES[object_set]
         )
-        self._bank.prepare()
+        prepare(self._bank)
         self._simulation = Simulation()
         self._camera = Camera(self._simulation.client, image_size)
         self._steps = 0

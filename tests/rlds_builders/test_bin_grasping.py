@@ -24,7 +24,6 @@ def raw(tmp_path_factory):
     folder = tmp_path_factory.mktemp("raw")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("THRESHER_CACHE", str(folder / "cache"))
-        number = 0
         (folder / "logs").mkdir()
         for object_set, count in (("train", 60), ("eval", 6)):
             world = BinGrasping(object_set=object_set, **OPTIONS)
@@ -32,7 +31,7 @@ def raw(tmp_path_factory):
             with RawLogWriter(
                 folder / "logs" / f"{object_set}.mcap", world.episode_spec
             ) as log:
-                for number in range(number, number + count):
+                for number in range(count):
                     log.write(rollout(world, policy, 1, number))
             world.close()
     return folder / "logs"

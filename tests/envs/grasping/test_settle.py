@@ -10,6 +10,7 @@ import numpy as np
 
 from thresher.envs.grasping.objects import object_numbers
 from thresher.envs.grasping.scene_bank import SceneBank
+from thresher.envs.grasping.settle import prepare
 
 BANK = SceneBank("eval", 3, 200)
 
@@ -30,7 +31,7 @@ def _run(script, cache):
 
 def test_helpers_settle_what_this_process_would(tmp_path, monkeypatch):
     monkeypatch.setenv("THRESHER_CACHE", str(tmp_path / "helpers"))
-    BANK.prepare()
+    prepare(BANK)
     helped = [BANK.chunk_file(chunk).read_bytes() for chunk in range(2)]
     monkeypatch.setenv("THRESHER_CACHE", str(tmp_path / "alone"))
     BANK.settle_chunk(1)
@@ -40,9 +41,9 @@ def test_helpers_settle_what_this_process_would(tmp_path, monkeypatch):
 def test_only_what_is_missing_is_settled(tmp_path, monkeypatch):
     monkeypatch.setenv("THRESHER_CACHE", str(tmp_path))
     first = SceneBank("eval", 3, 100)
-    first.prepare()
+    prepare(first)
     written = first.chunk_file(0).stat().st_mtime_ns
-    first.prepare()
+    prepare(first)
     assert first.chunk_file(0).stat().st_mtime_ns == written
 
 
@@ -52,8 +53,9 @@ def test_a_worker_of_somebodys_pool_may_settle(tmp_path):
     script.write_text(
         "import multiprocessing\n"
         "from thresher.envs.grasping.scene_bank import SceneBank\n"
+        "from thresher.envs.grasping.settle import prepare\n"
         "def work():\n"
-        "    SceneBank('eval', 3, 200).prepare()\n"
+        "    prepare(SceneBank('eval', 3, 200))\n"
         "    print('settled')\n"
         "if __name__ == '__main__':\n"
         "    context = multiprocessing.get_context('spawn')\n"
@@ -68,7 +70,8 @@ def test_a_script_without_a_main_guard_may_settle(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "from thresher.envs.grasping.scene_bank import SceneBank\n"
-        "SceneBank('eval', 4, 200).prepare()\n"
+        "from thresher.envs.grasping.settle import prepare\n"
+        "prepare(SceneBank('eval', 4, 200))\n"
         "print('settled')\n"
     )
     assert _run(script, tmp_path) == ["settled"]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from absl import logging
 from tf_agents.policies import policy_saver
 
 from thresher.episodes.files import atomic_write
@@ -33,12 +35,25 @@ def export_policy(policy: Any, folder: Path, facts: Mapping[str, Any]) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     _save_act(policy, scratch / "saved_model")
-    policy_saver.PolicySaver(policy, batch_size=None).save(str(scratch / "tf_agents"))
+    with _without_warnings():
+        saver = policy_saver.PolicySaver(policy, batch_size=None)
+        saver.save(str(scratch / "tf_agents"))
     description = {**facts, "policy_version": weights_digest(policy.variables())}
     text = json.dumps(description, indent=1, sort_keys=True)
     atomic_write(scratch / "policy.json", text + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(scratch, folder)
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Silences what is said of names and of the distribution that CEM has none of."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def weights_digest(variables: Any) -> str:

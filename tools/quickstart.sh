@@ -6,7 +6,7 @@ set -euo pipefail
 
 OUT=${OUT:-runs/quickstart}
 SEED=${SEED:-1}
-EPISODES=${EPISODES:-8000}
+EPISODES=${EPISODES:-10000}
 STEPS=${STEPS:-2000}
 TRIALS=${TRIALS:-250}
 

@@ -15,14 +15,14 @@ from thresher.episodes.metadata import BehaviourKind
 
 _SCALE = np.array(c.ACTION_SCALE)
 # The skill that succeeds in 15-30 % of episodes, as the article's scripted policy.
-PRESET_SKILL = 0.55
+PRESET_SKILL = 0.57
 # At skill 0: standard deviations of the aim, and of each step's motion.
-_AIM_METRES = 0.16
-_AIM_HEIGHT_METRES = 0.06
-_AIM_RADIANS = 2.0
-_STEP_UNITS = 0.25
+_AIM_METRES = 0.12
+_AIM_HEIGHT_METRES = 0.05
+_AIM_RADIANS = 1.6
+_STEP_UNITS = 0.5
 # At skill 0: probability of closing at any step.
-_EARLY_CLOSING = 0.2
+_EARLY_CLOSING = 0.35
 # Close enough to the intended height to close the fingers, in metres.
 _AT_HEIGHT = 0.008
 

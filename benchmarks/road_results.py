@@ -105,11 +105,11 @@ def main() -> None:
     commands = "\n".join(" ".join(roads[0][name]["command"]) for name in STATIONS)
     page = f"""# Results of the whole road
 
-Success in grasping on objects never trained on, with 95 % Wilson intervals. Each seed is
-a road of its own: another collection, version, training. The last row pools them: its
-interval is that of these policies' success, not of what another seed would give, which
-the rows above it show. Written by `benchmarks/road_results.py` from the records of the
-runs; nothing was left out.
+Success in grasping on objects never trained on, with 95 % Wilson intervals. Each seed
+is a road of its own: another collection, version, training. The last row pools them:
+its interval is that of these policies' success, not of what another seed would give,
+which the rows above it show. Written by `benchmarks/road_results.py` from the records
+of the runs; nothing was left out.
 
 {success_table(roads)}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from absl import logging
 from tf_agents.policies import policy_saver
 
 from thresher.episodes.files import atomic_write
@@ -48,12 +48,13 @@ def export_policy(policy: Any, folder: Path, facts: Mapping[str, Any]) -> None:
 @contextlib.contextmanager
 def _without_warnings() -> Iterator[None]:
     """Silences what is said of names and of the distribution that CEM has none of."""
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logging.set_verbosity(verbosity)
+        logger.setLevel(level)
 
 
 def weights_digest(variables: Any) -> str:

@@ -24,7 +24,8 @@ def held_out_metrics(
     The loss is the mean over one transition each of up to `MOST_EPISODES` episodes.
     The ranking is the area under the ROC curve of Q(last observation, last action)
     against success, over those that ended for good, so by closing the gripper: it
-    says whether Q knows a good grasp from a bad one on objects it never saw.
+    says whether Q knows a good grasp from a bad one on objects it never saw. Of
+    episodes that all ended alike there is none.
 
     Args:
       learner: Judged as it acts, with averaged weights.
@@ -37,10 +38,11 @@ def held_out_metrics(
     first, last = cache.episode_starts[episodes], cache.last_rows[episodes]
     ended = (cache.discount[last - 1] == 0) & (cache.success[episodes] >= 0)
     values = _values(learner, cache, last[ended] - 1)
-    return {
+    metrics = {
         "held_out/loss": _loss(learner, cache, rng.integers(first, last)),
         "held_out/auc": roc_auc(values, cache.success[episodes[ended]] == 1),
     }
+    return {name: value for name, value in metrics.items() if np.isfinite(value)}
 
 
 def _loss(learner: Learner, cache: TransitionCache, rows: np.ndarray) -> float:

@@ -29,6 +29,7 @@ from thresher.offline_rl.transitions.dataset import transition_dataset
 from thresher.offline_rl.transitions.sampler import TransitionSampler
 from thresher.offline_rl.transitions.unpack import (
     cached_transitions,
+    require_rewards,
     split_names,
 )
 
@@ -120,6 +121,7 @@ def train(
     with recording("train", run_dir / "run.json", facts) as record:
         cache_dir = cache_dir or cache_folder()
         cache = cached_transitions(version, TRAIN_SPLIT, cache_dir)
+        require_rewards(cache, f"split {TRAIN_SPLIT!r} of {version.path}")
         sampler = TransitionSampler(
             cache,
             batch_size=config.batch_size,

@@ -1,22 +1,19 @@
-"""Bullet, imported without the line that it prints on standard output."""
+"""Bullet, imported without the line that it prints."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 
 
 def _import_quietly() -> None:
-    sys.stdout.flush()
-    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
     try:
         import pybullet  # noqa: F401
     finally:
-        # The line waits in C's own buffer: it must leave before the output is back.
-        ctypes.CDLL(None).fflush(None)
-        os.dup2(kept, 1)
+        os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
 

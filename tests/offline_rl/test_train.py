@@ -15,9 +15,10 @@ import pytest
 import tensorflow as tf
 
 from thresher.episodes.errors import UserError
+from thresher.episodes.metadata import Success
 from thresher.offline_rl.train import Schedule, TrainConfig, train
-from thresher.tests.offline_rl.toy_reaching import ToyGeometry
-from thresher.tests.offline_rl.toy_version import toy_version
+from thresher.tests.offline_rl.toy_reaching import ToyGeometry, toy_episode
+from thresher.tests.offline_rl.toy_version import toy_version, write_version
 
 SETTINGS = {
     "filters": 8,
@@ -150,6 +151,31 @@ def _weights(run_dir):
         for name in names
         if name.startswith("learner/")
     }
+
+
+def test_a_held_out_split_of_failures_alone_does_not_stop_training(tmp_path):
+    """A handful of episodes may all have failed; they just cannot be ranked."""
+    failures = [
+        episode
+        for episode in map(toy_episode, range(100, 140))
+        if episode.metadata.outcome.success is Success.NO
+    ]
+    training = [toy_episode(number) for number in range(80)]
+    path = write_version(tmp_path / "data", {"train": training, "val": failures[:5]})
+    results = _train(path, tmp_path / "run", tmp_path / "cache")
+    assert np.isfinite(results["held_out/loss"])
+    assert "held_out/auc" not in results
+
+
+def test_training_data_without_rewards_are_refused(tmp_path):
+    failures = [
+        episode
+        for episode in map(toy_episode, range(40))
+        if episode.metadata.outcome.success is Success.NO
+    ]
+    path = write_version(tmp_path / "data", {"train": failures})
+    with pytest.raises(UserError, match="no reward in any of its"):
+        _train(path, tmp_path / "run", tmp_path / "cache")
 
 
 def test_ctrl_c_checkpoints_and_says_how_to_go_on(version, cache_dir, tmp_path):

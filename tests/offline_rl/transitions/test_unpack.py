@@ -12,7 +12,10 @@ from thresher.episodes.episode import Episode
 from thresher.episodes.errors import UserError
 from thresher.episodes.metadata import Outcome, Success
 from thresher.episodes.version import open_version
-from thresher.offline_rl.transitions.unpack import cached_transitions
+from thresher.offline_rl.transitions.unpack import (
+    cached_transitions,
+    require_rewards,
+)
 from thresher.tests.offline_rl.toy_reaching import toy_episode
 from thresher.tests.offline_rl.toy_version import toy_version, write_version
 
@@ -70,5 +73,6 @@ def test_data_without_rewards_are_refused(tmp_path):
     unknown = Outcome(Success.UNKNOWN, 0.0, "nobody")
     metadata = dataclasses.replace(episode.metadata, outcome=unknown)
     path = write_version(tmp_path / "data", {"train": [Episode(steps, metadata)]})
+    cache = cached_transitions(open_version(path), "train", tmp_path / "cache")
     with pytest.raises(UserError, match=r"no reward in any of its 1 episodes \(1 of"):
-        cached_transitions(open_version(path), "train", tmp_path / "cache")
+        require_rewards(cache, "split 'train'")

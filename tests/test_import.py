@@ -14,6 +14,7 @@ ASK = (
 
 def _ask(**environment):
     kept = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
+    kept["PYTHONPATH"] = os.pathsep.join(sys.path)
     done = subprocess.run(
         [sys.executable, "-c", ASK],
         env={**kept, **environment},

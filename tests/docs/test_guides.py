@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from thresher.cli import app
+
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 # With how many blocks of commands each has: none may go unread.
 GUIDES = {"the_whole_road.md": 6, "the_grasping_world.md": 2}
@@ -44,6 +46,14 @@ def run_guide(name, folder):
 
 def test_every_guide_is_known_here():
     assert {path.name for path in DOCS.glob("the_*.md")} == set(GUIDES)
+
+
+def test_the_guide_walks_every_station():
+    guide = (DOCS / "the_whole_road.md").read_text()
+    stations = [command.callback.__name__ for command in app.registered_commands]
+    assert set(stations) == {"collect", "evaluate", "report"}
+    for station in (*stations, *(group.name for group in app.registered_groups)):
+        assert f"\nthresher {station} " in guide
 
 
 def test_the_whole_road(tmp_path):

@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 
+import thresher
+
 ASK = (
-    "import os, sys, thresher\n"
+    f"import os, sys, {thresher.__name__}\n"
     "print(os.environ['TF_ENABLE_ONEDNN_OPTS'], 'tensorflow' in sys.modules)\n"
 )
 

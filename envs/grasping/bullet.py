@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 
-def _import_quietly() -> None:
+def _imported_quietly() -> Any:
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
-        import pybullet  # noqa: F401
+        import pybullet
+
+        return pybullet
     finally:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
 
 
-_import_quietly()
-
-import pybullet as pybullet  # noqa: E402
+pybullet = _imported_quietly()

@@ -79,14 +79,24 @@ def hull_triangles(points: np.ndarray) -> np.ndarray:
     # A nudge far below any visible size makes coplanar faces triangulate uniquely.
     scale = np.ptp(points, axis=0).max()
     shaken = points + np.random.default_rng(0).normal(0, 1e-6 * scale, points.shape)
-    corners = shaken[triples]
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    offsets = np.einsum("fd,fd->f", normals, corners[:, 0])
+    normals, offsets = _planes(shaken[triples])
     heights = normals @ shaken.T - offsets[:, None]
     np.put_along_axis(heights, triples, 0.0, axis=1)
     below = (heights <= 0).all(axis=1)
     above = (heights >= 0).all(axis=1)
     return np.concatenate([triples[below], triples[above & ~below][:, ::-1]])
+
+
+def _planes(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns normals [F, 3] (not of length one) and offsets [F] of triangles' planes.
+
+    A point p lies outside where normal · p > offset.
+
+    Args:
+      corners: [F, 3, 3], counter-clockwise from outside.
+    """
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return normals, np.einsum("fd,fd->f", normals, corners[:, 0])
 
 
 def surface_points(
@@ -137,9 +147,7 @@ def _inside(points: np.ndarray, part: np.ndarray, faces: np.ndarray) -> np.ndarr
     inside = ((points > part.min(axis=0)) & (points < part.max(axis=0))).all(axis=1)
     if not len(faces) or not inside.any():
         return np.zeros(len(points), dtype=bool)
-    corners = part[faces]
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    offsets = np.einsum("fd,fd->f", normals, corners[:, 0])
+    normals, offsets = _planes(part[faces])
     heights = points[inside] @ normals.T - offsets
     inside[inside] = (heights < -1e-9 * np.abs(normals).max()).all(axis=1)
     return np.asarray(inside)

@@ -14,6 +14,7 @@ YAWS = 16
 _OFFSETS = (-0.02, -0.01, 0.0, 0.01, 0.02)
 # How far below the top of what is between the pads the fingertips go.
 _REACHES = (0.03, 0.04, 0.05)
+_ROUGH_REACH = 0.045
 # Uncertainty of the cloud: its points are half a centimetre apart.
 _MARGIN = 0.003
 # Points this close to the outermost one touch the pad with it.
@@ -26,8 +27,7 @@ class Grasp:
 
     Attributes:
       pose: x, y, z of the fingertips' centre and yaw.
-      score: Estimated log-odds of success; -inf where the object does not fit or the
-        pose is outside the workspace.
+      score: Estimated log-odds of success; -inf where no object can be reached.
     """
 
     pose: np.ndarray
@@ -114,6 +114,7 @@ def best_grasp(points: tuple[np.ndarray, ...]) -> Grasp:
     return max(
         (grasp for yaw in yaws for grasp in _grasps_along(points, yaw)),
         key=lambda grasp: grasp.score,
+        default=Grasp(rough_grasp(points[0]), -np.inf),
     )
 
 
@@ -126,7 +127,7 @@ def rough_grasp(points: np.ndarray) -> np.ndarray:
     middle = points.mean(axis=0)
     _, axes = np.linalg.eigh(np.cov(points[:, :2].T))
     yaw = np.arctan2(axes[1, 1], axes[0, 1])
-    height = max(c.WORKSPACE_LOW[2], float(points[:, 2].max()) - 0.045)
+    height = max(c.WORKSPACE_LOW[2], float(points[:, 2].max()) - _ROUGH_REACH)
     return np.array([middle[0], middle[1], height, yaw])
 
 
@@ -156,8 +157,7 @@ def grasp_at(
     Returns:
       None where nothing of it is between the pads or it does not fit.
     """
-    own = cloud.where(cloud.owner == number)
-    middle = float(own.along.mean()), float(own.height.mean())
+    middle = _middle(cloud, number)
     strip = _strip(cloud, middle[0] + offset)
     return _grasp_in(strip, number, middle, offset, reach, yaw)
 
@@ -165,14 +165,19 @@ def grasp_at(
 def _grasps_along(points: tuple[np.ndarray, ...], yaw: float) -> Iterator[Grasp]:
     cloud = turned(points, yaw)
     for number in range(len(points)):
-        own = cloud.where(cloud.owner == number)
-        middle = float(own.along.mean()), float(own.height.mean())
+        middle = _middle(cloud, number)
         for offset in _OFFSETS:
             strip = _strip(cloud, middle[0] + offset)
             for reach in _REACHES:
                 found = _grasp_in(strip, number, middle, offset, reach, yaw)
                 if found is not None and inside_workspace(found[0]):
                     yield Grasp(found[0], score(found[1]))
+
+
+def _middle(cloud: _Cloud, number: int) -> tuple[float, float]:
+    """Returns where an object's middle is along the pads, and how high."""
+    own = cloud.where(cloud.owner == number)
+    return float(own.along.mean()), float(own.height.mean())
 
 
 def _strip(cloud: _Cloud, along: float) -> _Cloud:

@@ -55,6 +55,11 @@ def test_grasps_stay_in_the_workspace():
     assert inside_workspace(best_grasp((far, near)).pose)
 
 
+def test_where_nothing_can_be_reached_the_grasp_says_so():
+    far = _box(np.array([0.03, 0.01, 0.02]), [0.3, 0.0])
+    assert best_grasp((far,)).score == -np.inf
+
+
 def test_a_rough_grasp_closes_across_the_longer_side():
     bar = _box(np.array([0.06, 0.015, 0.02]), [0.0, 0.0], yaw=0.5)
     x, y, z, yaw = rough_grasp(bar)

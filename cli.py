@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -31,9 +32,33 @@ EXIT_INTERRUPTED = 130
 _SCENES_HELP = "Settled scenes to draw from; 0 for the world's own number."
 
 
-def _world_options(image_size: int, scenes: int) -> dict[str, int]:
-    options = {"image_size": image_size}
-    return {**options, "bank_size": scenes} if scenes else options
+_ARM_HELP = "What carries the gripper: gantry or kuka."
+_RANDOMISE_HELP = "looks, dynamics, latency, all, or a JSON file of ranges by name."
+
+
+def _world_options(
+    image_size: int, scenes: int, arm: str, randomise: str
+) -> dict[str, Any]:
+    """Returns the options that differ from the world's own defaults."""
+    options: dict[str, Any] = {"image_size": image_size}
+    if scenes:
+        options["bank_size"] = scenes
+    if arm != "gantry":
+        options["arm"] = arm
+    if randomise:
+        options["randomise"] = _ranges(randomise)
+    return options
+
+
+def _ranges(name_or_file: str) -> str | dict[str, Any]:
+    path = Path(name_or_file)
+    if path.suffix != ".json":
+        return name_or_file
+    try:
+        ranges: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read ranges from {path}: {error}") from error
+    return ranges
 
 
 @app.command()
@@ -41,7 +66,8 @@ def collect(
     out: Annotated[Path, typer.Option(help="Run folder for raw logs and record.")],
     episodes: Annotated[int, typer.Option(help="Exactly how many episodes.")] = 1000,
     policy: Annotated[
-        str, typer.Option(help="Name of a policy, or folder of an exported one.")
+        str,
+        typer.Option(help="random, scripted, scripted:SKILL, oracle, or a folder."),
     ] = "scripted",
     world: Annotated[str, typer.Option(help="Name of the world.")] = "bin_grasping",
     seed: Annotated[int, typer.Option(help="All randomness derives from it.")] = 0,
@@ -49,6 +75,26 @@ def collect(
     image_size: Annotated[int, typer.Option(help="Pixels a side.")] = 64,
     scenes: Annotated[int, typer.Option(help=_SCENES_HELP)] = 0,
     objects: Annotated[str, typer.Option(help="Object set: train or eval.")] = "train",
+    fresh_scenes: Annotated[
+        bool, typer.Option(help="Settle a scene of its own for every episode.")
+    ] = False,
+    arm: Annotated[str, typer.Option(help=_ARM_HELP)] = "gantry",
+    randomise: Annotated[str, typer.Option(help=_RANDOMISE_HELP)] = "",
+    check_grasps: Annotated[
+        bool, typer.Option(help="Label also by what a robot itself can see.")
+    ] = False,
+    noise: Annotated[
+        float, typer.Option(help="Exploration noise on every action entry.")
+    ] = 0.0,
+    noise_correlation: Annotated[
+        float, typer.Option(help="Of that noise from step to step, 0 to 1.")
+    ] = 0.0,
+    episode_seconds: Annotated[
+        float, typer.Option(help="A world that takes longer hangs and is restarted.")
+    ] = 60.0,
+    force: Annotated[
+        bool, typer.Option(help="Collect with a learned policy of unproven success.")
+    ] = False,
 ) -> None:
     """Run a policy in a world and keep raw logs (MCAP). Resumes where it was."""
     from thresher.pipelines.collect import CollectConfig
@@ -59,13 +105,22 @@ def collect(
         world=world,
         world_options={
             "object_set": objects,
-            **_world_options(image_size, scenes),
+            **_world_options(image_size, scenes, arm, randomise),
+            **({"fresh_scenes": True} if fresh_scenes else {}),
+            **({"check_grasps": True} if check_grasps else {}),
         },
         episodes=episodes,
         seed=seed,
+        noise=noise,
+        noise_correlation=noise_correlation,
+        episode_seconds=episode_seconds,
     )
-    record = run_collect(config, out, workers=workers)
-    typer.echo(f"{record.results['episodes']:,} episodes in {out}")
+    record = run_collect(config, out, workers=workers, force=force)
+    found = record.results
+    typer.echo(
+        f"{found['episodes']:,} episodes in {out}: success {found['success_ratio']:.1%}"
+        f", {found['trials_per_hour']:,.0f} an hour, {found['restarts']} restarts"
+    )
 
 
 @train_app.command("qt-opt")
@@ -119,6 +174,8 @@ def evaluate(
     image_size: Annotated[int, typer.Option(help="Pixels a side.")] = 64,
     scenes: Annotated[int, typer.Option(help=_SCENES_HELP)] = 0,
     objects: Annotated[str, typer.Option(help="Object set: eval or train.")] = "eval",
+    arm: Annotated[str, typer.Option(help=_ARM_HELP)] = "gantry",
+    randomise: Annotated[str, typer.Option(help=_RANDOMISE_HELP)] = "",
     allow_training_objects: Annotated[
         bool, typer.Option(help="Evaluate on objects seen in training all the same.")
     ] = False,
@@ -130,7 +187,7 @@ def evaluate(
     config = EvaluationConfig(
         policy=policy,
         world=world,
-        world_options=_world_options(image_size, scenes),
+        world_options=_world_options(image_size, scenes, arm, randomise),
         object_set=objects,
         episodes=episodes,
         seed=seed,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Optional
 
 from thresher.envs.policy import Policy
 from thresher.envs.world import World
@@ -29,9 +29,15 @@ def _random(world: World) -> Policy:
 
 
 def _scripted(world: World) -> Policy:
+    return _scripted_with_skill(world, None)
+
+
+def _scripted_with_skill(world: World, skill: Optional[str]) -> Policy:
     from thresher.envs.policies.scripted import ScriptedPolicy
 
-    return ScriptedPolicy.preset()
+    if skill is None:
+        return ScriptedPolicy.preset()
+    return ScriptedPolicy(_number(skill), policy_id=f"scripted:{skill}")
 
 
 def _oracle(world: World) -> Policy:
@@ -46,6 +52,10 @@ _POLICIES: dict[str, Callable[[World], Policy]] = {
     "scripted": _scripted,
     "oracle": _oracle,
 }
+
+
+# 'scripted:0.8' is the scripted policy of skill 0.8.
+_SKILLED = "scripted:"
 
 
 def world_names() -> list[str]:
@@ -82,18 +92,43 @@ def world_geometry(name: str) -> GraspGeometry:
     return grasp_geometry()
 
 
-def make_policy(name: str, world: World) -> Policy:
+def make_policy(
+    name: str, world: World, noise: float = 0.0, noise_correlation: float = 0.0
+) -> Policy:
     """Makes a policy by its name, or loads an exported one from its folder.
+
+    Args:
+      name: A name of `policy_names`, 'scripted:SKILL' with a skill from 0 to 1, or a
+        folder.
+      world: Where it will act.
+      noise: Standard deviation of noise on every entry of its action.
+      noise_correlation: Of that noise from step to step; 0 for white noise.
 
     Raises:
       UserError: No policy has that name and no folder of that name holds one.
     """
     require_policy(name)
+    policy = _plain_policy(name, world)
+    if noise == 0:
+        return policy
+    from thresher.envs.policies.exploring import ExploringPolicy
+
+    return ExploringPolicy(policy, world, noise, noise_correlation)
+
+
+def _plain_policy(name: str, world: World) -> Policy:
     if name in _POLICIES:
         return _POLICIES[name](world)
+    if name.startswith(_SKILLED):
+        return _scripted_with_skill(world, name[len(_SKILLED) :])
     from thresher.envs.policies.saved import SavedPolicy
 
     return SavedPolicy(Path(name), world)
+
+
+def is_saved(name: str) -> bool:
+    """Whether a name is an exported policy's folder."""
+    return name not in _POLICIES and (Path(name) / POLICY_FILE).exists()
 
 
 def require_policy(name: str) -> None:
@@ -103,7 +138,10 @@ def require_policy(name: str) -> None:
       UserError: No policy has that name and no folder of that name holds one.
     """
     folder = Path(name)
-    if name in _POLICIES or (folder / POLICY_FILE).exists():
+    if name in _POLICIES or is_saved(name):
+        return
+    if name.startswith(_SKILLED):
+        _number(name[len(_SKILLED) :])
         return
     if folder.is_dir():
         raise UserError(
@@ -111,3 +149,16 @@ def require_policy(name: str) -> None:
             "`policy` of a finished training run"
         )
     raise unknown_name("policy", name, _POLICIES)
+
+
+def _number(skill: str) -> float:
+    try:
+        number = float(skill)
+    except ValueError as error:
+        raise UserError(
+            f"policy 'scripted:{skill}': the skill is a number from 0 to 1, as in "
+            "'scripted:0.8'"
+        ) from error
+    if not 0 <= number <= 1:
+        raise UserError(f"policy 'scripted:{skill}': the skill is from 0 to 1")
+    return number

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from thresher.envs.policy import Policy
-from thresher.envs.world import World
+from thresher.envs.world import World, WorldFault
 from thresher.episodes.episode import Episode
 from thresher.episodes.metadata import Behaviour, EpisodeMetadata, Outcome, Success
 from thresher.episodes.recorder import StepRecorder
@@ -15,7 +18,9 @@ from thresher.episodes.recorder import StepRecorder
 _EPISODE_NS = 60 * 10**9
 
 
-def rollout(world: World, policy: Policy, seed: int, number: int) -> Episode:
+def rollout(
+    world: World, policy: Policy, seed: int, number: int, attempt: int = 0
+) -> Episode:
     """Runs one episode.
 
     World and policy draw from separate streams derived from the seed and the number:
@@ -27,17 +32,26 @@ def rollout(world: World, policy: Policy, seed: int, number: int) -> Episode:
       policy: Who acts.
       seed: Of a whole collection or evaluation.
       number: Of the episode in it.
+      attempt: Which drawing of that episode: above 0 where the world failed with the
+        earlier ones, and then noted in the episode's environment.
+
+    Raises:
+      WorldFault: An observation or a reward is not finite.
     """
-    world_seed, policy_seed = np.random.SeedSequence([seed, number]).spawn(2)
+    entropy = [seed, number, attempt] if attempt else [seed, number]
+    world_seed, policy_seed = np.random.SeedSequence(entropy).spawn(2)
     observation, info = world.reset(seed=int(world_seed.generate_state(1)[0]))
+    _require_finite(observation, 0)
     policy.reset(world, np.random.default_rng(policy_seed))
     recorder = StepRecorder(world.episode_spec)
     recorder.first(observation)
-    total, ended = 0.0, False
-    outcome: dict[str, object] = {}
+    total, steps, ended = 0.0, 0, False
+    outcome: dict[str, Any] = {}
     while not ended:
         commanded = policy.act(observation)
         observation, reward, terminated, truncated, outcome = world.step(commanded)
+        steps += 1
+        _require_finite({**observation, "reward": np.float64(reward)}, steps)
         recorder.step(
             outcome["executed_action"],
             float(reward),
@@ -57,12 +71,25 @@ def rollout(world: World, policy: Policy, seed: int, number: int) -> Episode:
             object_ids=tuple(info["object_ids"]),
             language="",
             start_time_ns=number * _EPISODE_NS,
-            environment=info["environment"],
+            environment={
+                **info["environment"],
+                **({"attempt": float(attempt)} if attempt else {}),
+            },
             outcome=Outcome(
                 Success.YES if outcome["success"] else Success.NO, total, "simulator"
             ),
             behaviour=Behaviour(
                 policy.kind, policy.policy_id, policy.policy_version, policy.noise
             ),
+            other_labels={
+                source: Success.YES if held else Success.NO
+                for source, held in outcome.get("other_labels", {}).items()
+            },
         )
     )
+
+
+def _require_finite(values: Mapping[str, Any], step: int) -> None:
+    for name, value in values.items():
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise WorldFault(f"{name} is not finite at step {step}: {value}")

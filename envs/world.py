@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import Any
+from typing import Any, Optional
 
 import gymnasium
 import numpy as np
@@ -13,12 +13,17 @@ from thresher.episodes.spec import EpisodeSpec
 Observation = dict[str, np.ndarray]
 
 
+class WorldFault(Exception):
+    """The world itself went wrong: nobody's input can be blamed, nothing mended."""
+
+
 class World(gymnasium.Env[Observation, np.ndarray]):
     """A place to act in.
 
     `reset` puts 'scene_id', 'object_ids' and 'environment' (the parameters drawn) in
     its info; `step` puts 'executed_action' (what was done after safety), and at the
-    end 'success'.
+    end 'success' and, where there are further labellers, 'other_labels' (success by
+    who says so).
 
     Attributes:
       episode_spec: What an episode in this world holds.
@@ -29,6 +34,13 @@ class World(gymnasium.Env[Observation, np.ndarray]):
     episode_spec: EpisodeSpec
     robot: str
     task: str
+
+    def prepare(self, episodes: Optional[int] = None) -> None:
+        """Makes ready what many episodes share, if there is such a thing.
+
+        Args:
+          episodes: How many there will be; None for any number.
+        """
 
     @abc.abstractmethod
     def privileged_state(self) -> Any:

@@ -97,6 +97,7 @@ class EpisodeMetadata:
       outcome: How it went.
       behaviour: Who acted.
       provenance: Where its bytes came from.
+      other_labels: Success as further labellers see it, by who says so.
     """
 
     source_id: str
@@ -110,6 +111,7 @@ class EpisodeMetadata:
     outcome: Outcome
     behaviour: Behaviour
     provenance: Provenance = Provenance()
+    other_labels: Mapping[str, Success] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values that JSON can hold."""
@@ -130,6 +132,10 @@ class EpisodeMetadata:
                 "outcome": Outcome(**outcome),
                 "behaviour": Behaviour(**behaviour),
                 "provenance": Provenance(**raw["provenance"]),
+                "other_labels": {
+                    source: Success(label)
+                    for source, label in raw.get("other_labels", {}).items()
+                },
             }
         )
 

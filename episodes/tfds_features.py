@@ -101,4 +101,5 @@ def _metadata_features() -> dict[str, Any]:
             "converter": text("What made an episode of it."),
             "converter_revision": text("Which revision of that."),
         },
+        "other_labels": text("Success as further labellers see it, as JSON."),
     }

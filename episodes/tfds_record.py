@@ -21,7 +21,7 @@ from thresher.episodes.spec import Column, EpisodeSpec, FeatureSpec
 
 METADATA = "episode_metadata"
 # Metadata whose keys differ from episode to episode: TFDS features are fixed.
-JSON_FIELDS = ("environment", "behaviour/noise")
+JSON_FIELDS = ("environment", "behaviour/noise", "other_labels")
 
 
 def is_bytes(feature: FeatureSpec) -> bool:

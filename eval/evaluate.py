@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from thresher.envs.policies.measured import note_measurement
+from thresher.envs.registry import is_saved
 from thresher.episodes.episode import Episode
 from thresher.episodes.errors import UserError
 from thresher.episodes.files import require_writable
@@ -86,7 +88,17 @@ def evaluate(
     with recording("evaluate", folder / RUN, configuration) as record:
         rows = [summary_row(episode) for episode in _episodes(config, folder)]
         record.results.update(summarise(rows), episodes=rows)
+    _note_in_policy(config, record)
     return record
+
+
+def _note_in_policy(config: EvaluationConfig, record: RunRecord) -> None:
+    """Lets an exported policy carry what it was measured to achieve."""
+    if is_saved(config.policy):
+        rate = proportion(record)
+        note_measurement(
+            Path(config.policy), record.configuration, rate.successes, rate.trials
+        )
 
 
 def is_finished(folder: Path) -> bool:
@@ -108,6 +120,7 @@ def _episodes(config: EvaluationConfig, folder: Path) -> Iterator[Episode]:
     require_policy(config.policy)
     options = {**config.world_options, "object_set": config.object_set}
     world = make_world(config.world, **options)
+    world.prepare(config.episodes)
     policy = make_policy(config.policy, world)
     scratch = folder / f".{EPISODES}"
     scratch.unlink(missing_ok=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,21 +18,27 @@ from typing import Any
 from thresher.episodes.errors import UserError
 from thresher.episodes.files import atomic_write, require_free_space, require_writable
 from thresher.episodes.metadata import Success
-from thresher.episodes.raw_log import SUFFIX, RawLogWriter
+from thresher.episodes.raw_log import SUFFIX
 from thresher.episodes.run_record import (
     RunRecord,
     recording,
     refuse_other_configuration,
 )
+from thresher.pipelines.faults import Fault, read_faults, reliability
 from thresher.pipelines.stage import local_options, run_stage
+from thresher.pipelines.worker_host import HostPool
 
 RUN = "run.json"
 LOGS = "logs"
+FAULTS = "faults.jsonl"
+WORKER_LOG = "workers.log"
 # At 20 episodes a second a unit takes a few seconds: little to lose to a kill, and
 # little to pay for a file.
 UNIT_EPISODES = 50
 # A generous first guess; a 64×64 grasp takes about 50 KB.
 _BYTES_PER_EPISODE = 100_000
+# The workers of this process; units reach them wherever the runner puts them.
+_POOL = HostPool()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +51,10 @@ class CollectConfig:
       world_options: The world's options.
       episodes: Exactly how many.
       seed: All randomness derives from it and the episode's number.
+      noise: Standard deviation of exploration noise on every entry of the action.
+      noise_correlation: Of that noise from step to step; 0 for white noise.
+      episode_seconds: Longest that an episode may take before its world counts as
+        hanging; a hundred times what is usual.
     """
 
     policy: str = "scripted"
@@ -53,12 +62,26 @@ class CollectConfig:
     world_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     episodes: int = 1000
     seed: int = 0
+    noise: float = 0.0
+    noise_correlation: float = 0.0
+    episode_seconds: float = 60.0
 
     def __post_init__(self) -> None:
         if self.episodes < 1:
             raise UserError(
                 f"cannot collect {self.episodes} episodes; ask for 1 or more"
             )
+        if not self.episode_seconds > 0:
+            raise UserError(
+                f"an episode cannot be done in {self.episode_seconds} s; allow more"
+            )
+
+    @property
+    def actors(self) -> dict[str, Any]:
+        """What an episode worker needs to make world and policy."""
+        names = ("policy", "world", "world_options", "seed")
+        noise = ("noise", "noise_correlation")
+        return {name: getattr(self, name) for name in (*names, *noise)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,35 +111,36 @@ class CollectUnit:
         return self.folder / f"{self.first:08d}{SUFFIX}"
 
     def run(self) -> None:
-        """Acts out the episodes and writes the log."""
-        from thresher.envs.rollout import rollout
-
-        world, policy = _actors(self.config)
-        scratch = self.folder / f".{self.first:08d}.{os.getpid()}.part"
-        scratch.unlink(missing_ok=True)
-        outcomes: Counter[str] = Counter()
+        """Has a worker act out the episodes, then writes the summary."""
         began = time.monotonic()
-        with RawLogWriter(scratch, world.episode_spec) as log:
-            for number in range(self.first, self.first + self.size):
-                episode = rollout(world, policy, self.config.seed, number)
-                log.write(episode)
-                outcomes[episode.metadata.outcome.success.value] += 1
-        scratch.replace(self.log)
-        summary = {"outcomes": outcomes, "seconds": time.monotonic() - began}
+        job = {
+            "log": str(self.log),
+            "first": self.first,
+            "size": self.size,
+            "actors": self.config.actors,
+        }
+        printed = self.folder.parent / WORKER_LOG
+        with _POOL.host(printed, self.config.episode_seconds) as host:
+            said = host.run(job, self.folder.parent / FAULTS)
+        summary = {**said, "seconds": time.monotonic() - began}
         atomic_write(self.path, json.dumps(summary))
 
 
-def collect(config: CollectConfig, folder: Path, *, workers: int = 0) -> RunRecord:
+def collect(
+    config: CollectConfig, folder: Path, *, workers: int = 0, force: bool = False
+) -> RunRecord:
     """Collects episodes, going on from what an earlier session left.
 
     Args:
       config: What to collect.
-      folder: Gets run.json and logs/*.mcap.
+      folder: Gets run.json and logs/*.mcap, and where something failed faults.jsonl.
       workers: Processes; 0 for one a processor. They change nothing in the logs.
+      force: Collect with a learned policy that was not measured to be good enough.
 
     Raises:
       UserError: A folder of another collection or that cannot be written, too little
-        room, unknown world or policy.
+        room, unknown world or policy, a learned policy below the success that makes
+        it worth collecting with.
       KeyboardInterrupt: Stopped by Ctrl-C; the same call goes on.
     """
     configuration = dataclasses.asdict(config)
@@ -125,13 +149,16 @@ def collect(config: CollectConfig, folder: Path, *, workers: int = 0) -> RunReco
         return RunRecord.read(folder / RUN)
     require_writable(folder / LOGS)
     require_free_space(folder, config.episodes * _BYTES_PER_EPISODE)
-    # Fails here, and once, where names are unknown; and prepares what workers share.
-    _actors(config)
+    _require_actors(config, force)
     units = collect_units(config, folder / LOGS)
     _remove_parts(folder / LOGS)
     with recording("collect", folder / RUN, configuration) as record:
-        run_stage("collect", units, local_options(workers), _success_note)
-        record.results.update(_results(units))
+        earlier, began = record.seconds, time.monotonic()
+        with _POOL.open():
+            options = local_options(workers, "multi_threading")
+            run_stage("collect", units, options, _success_note)
+        seconds = earlier + time.monotonic() - began
+        record.results.update(_results(units, read_faults(folder / FAULTS), seconds))
     return record
 
 
@@ -143,19 +170,19 @@ def collect_units(config: CollectConfig, folder: Path) -> list[CollectUnit]:
     ]
 
 
-def _actors(config: CollectConfig) -> tuple[Any, Any]:
-    frozen = json.dumps(dict(config.world_options), sort_keys=True)
-    return _cached_actors(config.policy, config.world, frozen)
+def _require_actors(config: CollectConfig, force: bool) -> None:
+    """Fails here, and once, where names are unknown; prepares what workers share."""
+    from thresher.envs.policies.measured import require_measured_success
+    from thresher.envs.registry import is_saved, make_world, require_policy
 
-
-@functools.lru_cache(maxsize=1)
-def _cached_actors(policy: str, world: str, options: str) -> tuple[Any, Any]:
-    """A worker's world and policy, kept from unit to unit: making them takes long."""
-    from thresher.envs.registry import make_policy, make_world, require_policy
-
-    require_policy(policy)
-    made = make_world(world, **json.loads(options))
-    return made, make_policy(policy, made)
+    require_policy(config.policy)
+    if is_saved(config.policy) and not force:
+        require_measured_success(Path(config.policy), config.world)
+    world = make_world(config.world, **config.world_options)
+    try:
+        world.prepare(config.episodes)
+    finally:
+        world.close()
 
 
 def _remove_parts(folder: Path) -> None:
@@ -178,17 +205,25 @@ def _success_note(done: Sequence[CollectUnit]) -> str:
     return f"success {successes / max(1, sum(unit.size for unit in done)):.1%}"
 
 
-def _results(units: list[CollectUnit]) -> dict[str, Any]:
+def _results(
+    units: list[CollectUnit], faults: Sequence[Fault], seconds: float
+) -> dict[str, Any]:
     summaries = _summaries(units)
     outcomes: Counter[str] = Counter()
+    others: dict[str, Counter[str]] = {}
     for summary in summaries:
         outcomes.update(summary["outcomes"])
-    worker_hours = sum(summary["seconds"] for summary in summaries) / 3600
+        for source, counts in summary["other_labels"].items():
+            others.setdefault(source, Counter()).update(counts)
+    worker_seconds = sum(summary["seconds"] for summary in summaries)
     episodes = sum(outcomes.values())
     return {
         "episodes": episodes,
         "outcomes": {label.value: outcomes[label.value] for label in Success},
+        "other_labels": {source: dict(counts) for source, counts in others.items()},
         "success_ratio": outcomes["yes"] / episodes,
         "log_bytes": sum(unit.log.stat().st_size for unit in units),
-        "episodes_per_worker_hour": episodes / worker_hours,
+        "trials_per_hour": 3600 * episodes / seconds,
+        "episodes_per_worker_hour": 3600 * episodes / worker_seconds,
+        **reliability(faults, worker_seconds),
     }

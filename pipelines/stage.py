@@ -63,18 +63,20 @@ def _run(unit: Unit) -> str:
     return str(unit.path)
 
 
-def local_options(workers: int) -> PipelineOptions:
-    """Returns options for processes on this machine.
+def local_options(workers: int, mode: str = "multi_processing") -> PipelineOptions:
+    """Returns options for this machine.
 
     Args:
       workers: How many; 0 for one a processor. One runs in this process.
+      mode: 'multi_processing', or 'multi_threading' for units that have their work
+        done by processes of their own.
     """
     count = workers or os.cpu_count() or 1
     flags = ["--default_sdk_harness_log_level=ERROR"]
     if count > 1:
         flags += [
             "--runner=DirectRunner",
-            "--direct_running_mode=multi_processing",
+            f"--direct_running_mode={mode}",
             f"--direct_num_workers={count}",
         ]
     else:
@@ -128,7 +130,7 @@ def _run_pipeline(units: Sequence[Unit], options: PipelineOptions) -> None:
 
 
 def _is_local(options: PipelineOptions) -> bool:
-    return options.view_as(DirectOptions).direct_running_mode == "multi_processing"
+    return options.view_as(DirectOptions).direct_num_workers > 1
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Makes the bodies of the simulation: tray, objects, gantry with its gripper."""
+"""Makes the tray and its objects."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import numpy as np
 from thresher.envs.grasping import constants as c
 from thresher.envs.grasping.bullet import pybullet
 from thresher.envs.grasping.object_models import collision_file, object_model
+from thresher.envs.grasping.parameters import NOMINAL, Parameters, Triple
 
-_TRAY_COLOUR = (0.82, 0.8, 0.76, 1)
-_GANTRY_COLOUR = (0.25, 0.27, 0.3, 1)
-_PAD_COLOUR = (0.12, 0.12, 0.13, 1)
+_TRAY_COLOUR = (0.82, 0.8, 0.76)
 # Told apart at 64 pixels from the tray and from each other; an object keeps its own.
 _PALETTE = (
-    (0.84, 0.15, 0.16, 1),
-    (0.12, 0.47, 0.71, 1),
-    (0.17, 0.63, 0.17, 1),
-    (1.0, 0.5, 0.05, 1),
-    (0.58, 0.4, 0.74, 1),
-    (0.9, 0.85, 0.1, 1),
-    (0.09, 0.75, 0.81, 1),
+    (0.84, 0.15, 0.16),
+    (0.12, 0.47, 0.71),
+    (0.17, 0.63, 0.17),
+    (1.0, 0.5, 0.05),
+    (0.58, 0.4, 0.74),
+    (0.9, 0.85, 0.1),
+    (0.09, 0.75, 0.81),
 )
 
 
-def make_tray(client: int) -> None:
+def make_tray(client: int, parameters: Parameters = NOMINAL) -> None:
     """Makes floor and walls of five boxes; the floor's top is at height 0."""
+    colour = coloured(_TRAY_COLOUR, parameters.colour_shifts[:1])
     half, thick, high = c.TRAY_HALF_WIDTH, c.WALL_THICKNESS, c.WALL_HEIGHT
     reach = half + thick
     boxes = [
@@ -40,7 +40,7 @@ def make_tray(client: int) -> None:
     for extents, place in boxes:
         body = pybullet.createMultiBody(
             0,
-            *_box(client, extents, _TRAY_COLOUR),
+            *box(client, extents, colour),
             basePosition=place,
             physicsClientId=client,
         )
@@ -50,9 +50,23 @@ def make_tray(client: int) -> None:
 
 
 def make_object(
-    client: int, number: int, position: Sequence[float], orientation: Sequence[float]
+    client: int,
+    number: int,
+    position: Sequence[float],
+    orientation: Sequence[float],
+    parameters: Parameters = NOMINAL,
+    shift: Sequence[Triple] = (),
 ) -> int:
-    """Makes one object at a pose and returns its body."""
+    """Makes one object at a pose and returns its body.
+
+    Args:
+      client: Of the simulation.
+      number: Which of the thousand.
+      position: x, y, z in metres.
+      orientation: Quaternion x, y, z, w.
+      parameters: Its friction and mass.
+      shift: Of its colour; none or one.
+    """
     model = object_model(number)
     shape = pybullet.createCollisionShape(
         pybullet.GEOM_MESH,
@@ -64,11 +78,11 @@ def make_object(
         pybullet.GEOM_MESH,
         vertices=vertices,
         indices=indices,
-        rgbaColor=_PALETTE[number % len(_PALETTE)],
+        rgbaColor=coloured(_PALETTE[number % len(_PALETTE)], shift),
         physicsClientId=client,
     )
     body: int = pybullet.createMultiBody(
-        c.OBJECT_MASS,
+        parameters.object_mass,
         shape,
         visual,
         basePosition=position,
@@ -77,71 +91,18 @@ def make_object(
         physicsClientId=client,
     )
     pybullet.changeDynamics(
-        body, -1, lateralFriction=c.OBJECT_FRICTION, physicsClientId=client
+        body, -1, lateralFriction=parameters.object_friction, physicsClientId=client
     )
     return body
 
 
-def make_gantry(client: int) -> int:
-    """Makes the gantry: joints x, y, z, yaw, left finger, right finger.
-
-    All joints at zero put the fingertips' centre at the world's origin, fingers
-    closed; a finger's joint is its pad's distance from the middle.
-    """
-    palm_half = (c.PAD_WIDTH / 2, c.OPENING / 2 + c.FINGER_THICKNESS, c.PALM_HEIGHT / 2)
-    finger_half = (c.PAD_WIDTH / 2, c.FINGER_THICKNESS / 2, c.FINGER_LENGTH / 2)
-    palm = _box(client, palm_half, _GANTRY_COLOUR)
-    finger = _box(client, finger_half, _PAD_COLOUR)
-    palm_centre = (0, 0, c.FINGER_LENGTH + c.PALM_HEIGHT / 2)
-    sideways = c.FINGER_THICKNESS / 2
-    below = -(c.PALM_HEIGHT + c.FINGER_LENGTH) / 2
-    slide, turn = pybullet.JOINT_PRISMATIC, pybullet.JOINT_REVOLUTE
-    origin, upright = (0, 0, 0), (0, 0, 0, 1)
-    gantry: int = pybullet.createMultiBody(
-        0,
-        -1,
-        -1,
-        linkMasses=[1, 1, 1, 1, c.FINGER_MASS, c.FINGER_MASS],
-        linkCollisionShapeIndices=[-1, -1, -1, palm[0], finger[0], finger[0]],
-        linkVisualShapeIndices=[-1, -1, -1, palm[1], finger[1], finger[1]],
-        linkPositions=[
-            origin,
-            origin,
-            palm_centre,
-            origin,
-            (0, sideways, below),
-            (0, -sideways, below),
-        ],
-        linkOrientations=[upright] * 6,
-        linkInertialFramePositions=[origin] * 6,
-        linkInertialFrameOrientations=[upright] * 6,
-        linkParentIndices=[0, 1, 2, 3, 4, 4],
-        linkJointTypes=[slide, slide, slide, turn, slide, slide],
-        linkJointAxis=[
-            (1, 0, 0),
-            (0, 1, 0),
-            (0, 0, 1),
-            (0, 0, 1),
-            (0, 1, 0),
-            (0, -1, 0),
-        ],
-        physicsClientId=client,
-    )
-    for link in (4, 5):
-        pybullet.changeDynamics(
-            gantry,
-            link,
-            lateralFriction=c.FINGER_FRICTION,
-            spinningFriction=c.FINGER_SPINNING_FRICTION,
-            rollingFriction=c.FINGER_ROLLING_FRICTION,
-            jointLowerLimit=0.0,
-            jointUpperLimit=c.OPENING / 2,
-            physicsClientId=client,
-        )
-    return gantry
+def coloured(colour: Triple, shift: Sequence[Triple]) -> tuple[float, ...]:
+    """Returns red, green, blue, opacity of a colour, shifted by none or one shift."""
+    total = np.sum([colour, *shift], axis=0)
+    return (*np.clip(total, 0.0, 1.0).tolist(), 1.0)
 
 
-def _box(
+def box(
     client: int, half_extents: Sequence[float], colour: Sequence[float]
 ) -> tuple[int, int]:
     """Returns a box's collision and visual shape."""

@@ -36,6 +36,8 @@ FINGER_SPINNING_FRICTION = 0.1
 # about which everything would turn.
 FINGER_ROLLING_FRICTION = 0.01
 CARRIAGE_FORCE = 200.0
+# Share of a position error that motors make up for in one physics step.
+POSITION_GAIN = 0.8
 
 # Objects.
 OBJECT_MASS = 0.1
@@ -52,6 +54,10 @@ WORKSPACE_HIGH = (0.1, 0.1, 0.2)
 START_HEIGHT = 0.16
 MAX_YAW = 1.5708
 
+# Commands are cut to these: what one step of the action's scale needs.
+MAX_SPEED = tuple(scale / STEP_SECONDS for scale in ACTION_SCALE[:3])
+MAX_YAW_RATE = ACTION_SCALE[3] / STEP_SECONDS
+
 # Grasp: close, lift, hold. The lift is as short as still tells held from pushed.
 CLOSE_SECONDS = 0.15
 LIFT_SECONDS = 0.2
@@ -62,6 +68,11 @@ LIFT_HEIGHT = 0.12
 HELD_RISE = 0.06
 # Pads closer than this have nothing between them.
 CLOSED_ON_NOTHING = 0.002
+
+# The labeller without privileged state: let go, wait until what was held has fallen
+# from the lift's height, bring the fingers back as far as they were.
+LET_GO_SECONDS = 0.3
+FINGERS_BACK_SECONDS = 0.15
 
 # Settling: from a loose heap in the air to rest.
 SETTLE_STEPS = 218
@@ -74,3 +85,4 @@ CAMERA_EYE = (0.0, -0.36, 0.40)
 CAMERA_TARGET = (0.0, -0.005, 0.0)
 CAMERA_FIELD_OF_VIEW = 38.0
 LIGHT_DIRECTION = (0.3, -0.6, 1.0)
+LIGHT_AMBIENT = 0.6

@@ -17,6 +17,9 @@ _REACHES = (0.03, 0.04, 0.05)
 _ROUGH_REACH = 0.045
 # Uncertainty of the cloud: its points are half a centimetre apart.
 _MARGIN = 0.003
+# Grasps nearer to each other than this hold or slip together.
+_SAME_PLACE = 0.015
+_SAME_YAW = 0.3
 # Points this close to the outermost one touch the pad with it.
 _CONTACT_DEPTH = 0.002
 
@@ -105,17 +108,31 @@ class _Cloud:
 
 
 def best_grasp(points: tuple[np.ndarray, ...]) -> Grasp:
-    """Returns the safest grasp of any object.
+    """Returns the safest grasp of any object; see `safest_grasps`."""
+    return next(safest_grasps(points))
+
+
+def safest_grasps(points: tuple[np.ndarray, ...]) -> Iterator[Grasp]:
+    """Yields grasps by falling score, each clearly another than those before.
 
     Args:
       points: Points all over each object's surface in the world, [P, 3] each.
     """
     yaws = (np.arange(YAWS) / YAWS - 0.5) * np.pi
-    return max(
-        (grasp for yaw in yaws for grasp in _grasps_along(points, yaw)),
-        key=lambda grasp: grasp.score,
-        default=Grasp(rough_grasp(points[0]), -np.inf),
-    )
+    found = [grasp for yaw in yaws for grasp in _grasps_along(points, yaw)]
+    found.sort(key=lambda grasp: -grasp.score)
+    kept: list[Grasp] = []
+    for grasp in found or [Grasp(rough_grasp(points[0]), -np.inf)]:
+        if not any(_alike(grasp.pose, other.pose) for other in kept):
+            kept.append(grasp)
+            yield grasp
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> bool:
+    # Half a turn later the gripper is the same.
+    turned = (one[3] - other[3] + np.pi / 2) % np.pi - np.pi / 2
+    away = float(np.linalg.norm(one[:3] - other[:3]))
+    return away < _SAME_PLACE and abs(turned) < _SAME_YAW
 
 
 def rough_grasp(points: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A bank of settled scenes: settled once, kept on disk, never settled in a reset.
+"""A bank of settled scenes: settled once and kept on disk, or one by one as drawn.
 
 Scene i of a bank is a function of the bank's parameters and i. Scenes are kept in
 files of a hundred, each written whole, so a killed build goes on where it was and two
@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +23,11 @@ from thresher.envs.grasping.objects import object_numbers
 from thresher.envs.grasping.scene import Scene
 from thresher.episodes.files import atomic_write
 
+if TYPE_CHECKING:  # the simulation loads scenes, the bank makes them with it
+    from thresher.envs.grasping.simulation import Simulation
+
+# The size of a bank of which no scene is kept: every draw is another one.
+FRESH = 2**31
 _CHUNK = 100
 _MOST_TRIES = 20
 _PHYSICS = (
@@ -56,15 +62,15 @@ class SceneBank:
         return cache_folder() / "scenes" / name
 
     def scene(self, index: int) -> Scene:
-        """Returns a scene; settles its hundred first where that was not done."""
+        """Returns a scene: from its file, or settled now where there is none."""
         chunk, row = divmod(index, _CHUNK)
-        numbers, positions, orientations = _read_chunk(self, chunk)
-        return Scene(
-            f"{self.object_set}/{self.num_objects}/{index:06d}",
-            numbers[row],
-            positions[row],
-            orientations[row],
-        )
+        name = f"{self.object_set}/{self.num_objects}/{index:06d}"
+        if self.size == FRESH or not self.chunk_file(chunk).exists():
+            return dataclasses.replace(
+                settled_scene(_settling(), self, index), name=name
+            )
+        numbers, positions, orientations = _read_chunk(self.chunk_file(chunk))
+        return Scene(name, numbers[row], positions[row], orientations[row])
 
     @property
     def chunks(self) -> range:
@@ -94,7 +100,7 @@ class SceneBank:
         atomic_write(self.chunk_file(chunk), buffer.getvalue())
 
 
-def settled_scene(simulation, bank: SceneBank, index: int) -> Scene:  # type: ignore[no-untyped-def]
+def settled_scene(simulation: Simulation, bank: SceneBank, index: int) -> Scene:
     """Drops objects into the tray until a heap comes to rest inside it."""
     from thresher.envs.grasping.bodies import make_object
 
@@ -127,8 +133,14 @@ def settled_scene(simulation, bank: SceneBank, index: int) -> Scene:  # type: ig
 
 
 @functools.lru_cache(maxsize=256)
-def _read_chunk(bank: SceneBank, chunk: int) -> tuple[np.ndarray, ...]:
-    if not bank.chunk_file(chunk).exists():
-        bank.settle_chunk(chunk)
-    with np.load(bank.chunk_file(chunk)) as kept:
+def _read_chunk(path: Path) -> tuple[np.ndarray, ...]:
+    with np.load(path) as kept:
         return kept["numbers"], kept["positions"], kept["orientations"]
+
+
+@functools.cache
+def _settling() -> Simulation:
+    """A simulation of this process for scenes that are settled one by one."""
+    from thresher.envs.grasping.simulation import Simulation
+
+    return Simulation()

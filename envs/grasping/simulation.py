@@ -6,17 +6,21 @@ cannot change a bit of what follows, and memory stays flat.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import numpy as np
 
 from thresher.envs.grasping import constants as c
-from thresher.envs.grasping.bodies import make_gantry, make_object, make_tray
+from thresher.envs.grasping.arm import Arm
+from thresher.envs.grasping.bodies import make_object, make_tray
 from thresher.envs.grasping.bullet import pybullet
+from thresher.envs.grasping.gantry import Gantry
+from thresher.envs.grasping.kuka import KukaArm
+from thresher.envs.grasping.parameters import NOMINAL, Parameters
 from thresher.envs.grasping.scene import Scene
+from thresher.episodes.errors import unknown_name
 
-_CARRIAGE = (0, 1, 2, 3)
-_FINGERS = (4, 5)
+ARMS: dict[str, Callable[[int, Parameters], Arm]] = {"gantry": Gantry, "kuka": KukaArm}
 # Boxes of Bullet's shapes are a little larger than the shapes; this more is safe.
 _CLEARANCE = 0.005
 _STILL_SPEED = 1e-3
@@ -24,13 +28,19 @@ _DESCENT_SECONDS = 0.3
 
 
 class Simulation:
-    """One physics client; `load` puts a scene into it."""
+    """One physics client; `load` puts a scene into it.
 
-    def __init__(self) -> None:
+    Raises:
+      UserError: There is no arm of that name.
+    """
+
+    def __init__(self, arm: str = "gantry") -> None:
+        if arm not in ARMS:
+            raise unknown_name("arm", arm, ARMS)
         self.client = pybullet.connect(pybullet.DIRECT)
         self.objects: list[int] = []
+        self._arm_name = arm
         self._still = True
-        self._fingers_open = True
 
     def close(self) -> None:
         """Frees the client."""
@@ -38,7 +48,7 @@ class Simulation:
             pybullet.disconnect(self.client)
             self.client = -1
 
-    def empty(self) -> None:
+    def empty(self, parameters: Parameters = NOMINAL) -> None:
         """Leaves nothing but a tray."""
         client = self.client
         pybullet.resetSimulation(physicsClientId=client)
@@ -50,30 +60,35 @@ class Simulation:
             physicsClientId=client,
         )
         pybullet.setGravity(0, 0, c.GRAVITY, physicsClientId=client)
-        make_tray(client)
+        make_tray(client, parameters)
         self.objects = []
 
-    def load(self, scene: Scene, gripper_pose: Sequence[float]) -> None:
+    def load(
+        self,
+        scene: Scene,
+        gripper_pose: np.ndarray,
+        parameters: Parameters = NOMINAL,
+    ) -> None:
         """Loads a settled scene, the open gripper at x, y, z, yaw."""
-        self.empty()
-        self._gantry = make_gantry(self.client)
-        self._place(np.asarray(gripper_pose))
-        for joint in _FINGERS:
-            self._reset_joint(joint, c.OPENING / 2)
-        for number, position, orientation in scene.poses():
-            self.objects.append(make_object(self.client, number, position, orientation))
+        self.empty(parameters)
+        self._arm = ARMS[self._arm_name](self.client, parameters)
+        self._arm.place(gripper_pose)
+        self._arm.open_fingers()
+        shifts = parameters.colour_shifts[2:]
+        for which, pose in enumerate(scene.poses()):
+            shift = shifts[which : which + 1]
+            self.objects.append(make_object(self.client, *pose, parameters, shift))
         self._still = True
-        self._fingers_open = True
 
     @property
     def gripper_pose(self) -> np.ndarray:
         """x, y, z of the fingertips' centre and yaw: float64 [4]."""
-        return self._joints(_CARRIAGE)
+        return self._arm.pose
 
     @property
     def gripper_opening(self) -> float:
         """Distance between the pads in metres."""
-        return float(self._joints(_FINGERS).sum())
+        return self._arm.opening
 
     def object_poses(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns positions [n, 3] and orientations (quaternions) [n, 4]."""
@@ -83,29 +98,49 @@ class Simulation:
         ]
         return np.array([p for p, _ in poses]), np.array([q for _, q in poses])
 
-    def move(self, target: np.ndarray) -> None:
+    def place(self, pose: np.ndarray) -> None:
+        """Puts the gripper somewhere at once."""
+        self._arm.place(pose)
+
+    def move(
+        self,
+        target: np.ndarray,
+        moment: float = 1.0,
+        at_moment: Callable[[], None] = lambda: None,
+    ) -> None:
         """Moves the open gripper to x, y, z, yaw in one step's time.
 
         Through free air the outcome is known, so the gripper is put there; whenever
         it might touch something, or something moves, the motion is simulated.
+
+        Args:
+          target: Where to.
+          moment: Part of the step, in (0, 1], after which to call `at_moment`.
+          at_moment: Called once.
         """
-        if self._still and not self._may_touch(self.gripper_pose, target):
-            self._place(target)
+        start = self.gripper_pose
+        if self._still and not self._may_touch(start, target):
+            if moment < 1:
+                self._arm.place(_between(start, target, moment))
+                at_moment()
+            self._arm.place(target)
+            if moment == 1:
+                at_moment()
             return
-        self._drive(target, c.STEP_SECONDS)
+        self._drive(target, c.STEP_SECONDS, moment, at_moment)
         self._still = self._all_still()
 
     def try_grasp(self, pose: np.ndarray) -> bool:
         """Comes down from above to x, y, z, yaw and grasps."""
-        self._place(np.array([*pose[:2], c.START_HEIGHT, pose[3]]))
+        self._arm.place(np.array([*pose[:2], c.START_HEIGHT, pose[3]]))
         self._drive(pose, _DESCENT_SECONDS)
         return self.grasp()
 
     def grasp(self) -> bool:
         """Closes, lifts, holds; returns whether an object is held up."""
         rest = self.object_poses()[0][:, 2]
-        self._hold_carriage(self.gripper_pose)
-        self._close_fingers()
+        self._arm.hold(self.gripper_pose)
+        self._arm.close_fingers()
         self._step(c.CLOSE_SECONDS)
         if self.gripper_opening < c.CLOSED_ON_NOTHING:
             return False
@@ -116,17 +151,35 @@ class Simulation:
         rise = self.object_poses()[0][:, 2] - rest
         return bool((rise > c.HELD_RISE).any())
 
+    def let_go(self) -> None:
+        """Drops what is held and brings the fingers back as far as they were."""
+        opening = self.gripper_opening
+        self._arm.spread_fingers(c.OPENING)
+        self._step(c.LET_GO_SECONDS)
+        self._arm.spread_fingers(opening)
+        self._step(c.FINGERS_BACK_SECONDS)
+
     def settle(self) -> None:
         """Lets everything fall until it rests."""
         self._step(c.SETTLE_STEPS * c.PHYSICS_STEP)
 
     def _may_touch(self, start: np.ndarray, target: np.ndarray) -> bool:
-        low, high = _swept_box(start, target)
+        low, high = self._swept_box(start, target)
         for body in self.objects:
             least, most = pybullet.getAABB(body, physicsClientId=self.client)
             if (low < np.array(most)).all() and (high > np.array(least)).all():
                 return True
         return False
+
+    def _swept_box(
+        self, start: np.ndarray, target: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns a box around all places of the open gripper on the way."""
+        around = np.array([self._arm.reach, self._arm.reach, 0.0]) + _CLEARANCE
+        low = np.minimum(start[:3], target[:3]) - around
+        high = np.maximum(start[:3], target[:3]) + around
+        high[2] += self._arm.height
+        return low, high
 
     def _all_still(self) -> bool:
         for body in self.objects:
@@ -137,74 +190,29 @@ class Simulation:
                 return False
         return True
 
-    def _place(self, pose: np.ndarray) -> None:
-        for joint in _CARRIAGE:
-            self._reset_joint(joint, float(pose[joint]))
-
-    def _drive(self, target: np.ndarray, seconds: float) -> None:
-        """Moves the carriage, speeding up and slowing down, to arrive in time."""
+    def _drive(
+        self,
+        target: np.ndarray,
+        seconds: float,
+        moment: float = 1.0,
+        at_moment: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Moves the gripper, speeding up and slowing down, to arrive in time."""
         start = self.gripper_pose
         steps = round(seconds / c.PHYSICS_STEP)
+        when = max(1, round(moment * steps))
         for step in range(1, steps + 1):
-            part = step / steps
-            gone = part * part * (3 - 2 * part)
-            self._hold_carriage(start + (target - start) * gone)
+            self._arm.hold(_between(start, target, step / steps))
             pybullet.stepSimulation(physicsClientId=self.client)
-
-    def _hold_carriage(self, pose: np.ndarray) -> None:
-        pybullet.setJointMotorControlArray(
-            self._gantry,
-            _CARRIAGE,
-            pybullet.POSITION_CONTROL,
-            targetPositions=pose.tolist(),
-            forces=[c.CARRIAGE_FORCE] * len(_CARRIAGE),
-            positionGains=[0.8] * len(_CARRIAGE),
-            velocityGains=[1.0] * len(_CARRIAGE),
-            physicsClientId=self.client,
-        )
-        if self._fingers_open:
-            pybullet.setJointMotorControlArray(
-                self._gantry,
-                _FINGERS,
-                pybullet.POSITION_CONTROL,
-                targetPositions=[c.OPENING / 2] * 2,
-                forces=[c.FINGER_FORCE] * 2,
-                physicsClientId=self.client,
-            )
-
-    def _close_fingers(self) -> None:
-        self._fingers_open = False
-        pybullet.setJointMotorControlArray(
-            self._gantry,
-            _FINGERS,
-            pybullet.VELOCITY_CONTROL,
-            targetVelocities=[-c.CLOSE_SPEED] * 2,
-            forces=[c.FINGER_FORCE] * 2,
-            physicsClientId=self.client,
-        )
+            if step == when:
+                at_moment()
 
     def _step(self, seconds: float) -> None:
         for _ in range(round(seconds / c.PHYSICS_STEP)):
             pybullet.stepSimulation(physicsClientId=self.client)
 
-    def _reset_joint(self, joint: int, value: float) -> None:
-        pybullet.resetJointState(
-            self._gantry, joint, value, 0.0, physicsClientId=self.client
-        )
 
-    def _joints(self, joints: Sequence[int]) -> np.ndarray:
-        states = pybullet.getJointStates(
-            self._gantry, joints, physicsClientId=self.client
-        )
-        return np.array([state[0] for state in states])
-
-
-def _swept_box(start: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a box around all places of the open gripper on the way."""
-    # At any yaw the gripper stays within its diagonal.
-    reach = float(np.hypot(c.OPENING / 2 + c.FINGER_THICKNESS, c.PAD_WIDTH / 2))
-    around = np.array([reach, reach, 0.0]) + _CLEARANCE
-    low = np.minimum(start[:3], target[:3]) - around
-    high = np.maximum(start[:3], target[:3]) + around
-    high[2] += c.FINGER_LENGTH + c.PALM_HEIGHT
-    return low, high
+def _between(start: np.ndarray, target: np.ndarray, part: float) -> np.ndarray:
+    """Returns where a smooth motion is after a part of its time."""
+    gone = part * part * (3 - 2 * part)
+    return np.asarray(start + (target - start) * gone)

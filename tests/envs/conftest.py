@@ -16,5 +16,6 @@ def scene_cache(tmp_path_factory):
 def world(scene_cache, monkeypatch):
     monkeypatch.setenv("THRESHER_CACHE", str(scene_cache))
     made = BinGrasping(bank_size=100)
+    made.prepare()
     yield made
     made.close()

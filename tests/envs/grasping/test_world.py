@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from thresher.envs.grasping import constants as c
 from thresher.envs.grasping.objects import object_numbers
-from thresher.envs.grasping.safety import require_action, safe_action
+from thresher.envs.grasping.safety import SafetyLimits, require_action
 from thresher.envs.grasping.scene import Scene
 from thresher.envs.registry import make_policy
 from thresher.envs.rollout import rollout
@@ -80,7 +80,7 @@ def test_the_projection_finds_a_place_in_the_picture(world):
     before = world.render().astype(int)
     pose = world._simulation.gripper_pose
     target = np.array([0.03, -0.04, 0.08, pose[3]])
-    world._simulation._place(target)
+    world._simulation.place(target)
     changed = np.abs(world.render().astype(int) - before).sum(axis=-1) > 30
     rows, columns = np.nonzero(changed)
     corners = target[:3] + np.array(
@@ -121,7 +121,7 @@ def test_no_executed_action_leaves_the_limits(action, place):
     low = np.array([*c.WORKSPACE_LOW, -c.MAX_YAW])
     high = np.array([*c.WORKSPACE_HIGH, c.MAX_YAW])
     pose = low + np.array(place) * (high - low)
-    executed = safe_action(require_action(np.array(action)), pose)
+    executed = SafetyLimits().safe_action(require_action(np.array(action)), pose)
     assert (np.abs(executed) <= 1).all()
     after = pose + executed[:4] * np.array(c.ACTION_SCALE)
     assert (after >= low - 1e-6).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
@@ -71,12 +72,34 @@ def policy_names() -> list[str]:
 def make_world(name: str, **options: Any) -> World:
     """Makes a world.
 
+    Args:
+      name: One of `world_names`, or 'module:Class' for a world of your own.
+      **options: The world's own.
+
     Raises:
-      UserError: No world has that name, or it has no such option.
+      UserError: No world has that name, or it does not take such options.
     """
-    if name not in _WORLDS:
+    maker = _WORLDS[name] if name in _WORLDS else _foreign_world(name)
+    try:
+        return maker(**options)
+    except TypeError as error:
+        raise UserError(f"world {name!r}: {error}") from error
+
+
+def _foreign_world(name: str) -> Callable[..., World]:
+    module, colon, attribute = name.partition(":")
+    if not colon:
         raise unknown_name("world", name, _WORLDS)
-    return _WORLDS[name](**options)
+    try:
+        found: Callable[..., World] = getattr(
+            importlib.import_module(module), attribute
+        )
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"world {name!r} cannot be imported ({error}); give 'module:Class', with "
+            "the module on PYTHONPATH"
+        ) from error
+    return found
 
 
 def world_geometry(name: str) -> GraspGeometry:

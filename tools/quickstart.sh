@@ -9,6 +9,8 @@ SEED=${SEED:-1}
 EPISODES=${EPISODES:-10000}
 STEPS=${STEPS:-2000}
 TRIALS=${TRIALS:-250}
+# The world's own 20,000 scenes take ten minutes to settle.
+SCENES=${SCENES:-2000}
 
 export TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-3}
 
@@ -20,7 +22,7 @@ station() {
 dataset="$OUT/datasets/bin_grasping/1.0.0"
 
 station thresher collect --out "$OUT/raw" --policy scripted \
-  --episodes "$EPISODES" --seed "$SEED"
+  --episodes "$EPISODES" --seed "$SEED" --scenes "$SCENES"
 
 station tfds build bin_grasping \
   --imports thresher.rlds_builders.bin_grasping.bin_grasping_dataset_builder \

@@ -84,3 +84,16 @@ def test_scenes_rest_inside_the_tray(tmp_path, monkeypatch):
         assert set(scene.numbers) <= set(object_numbers("train"))
         assert np.abs(scene.positions[:, :2]).max() < 0.175
         assert len(set(scene.numbers)) == 3
+
+
+def test_a_scene_settled_alone_is_the_one_in_the_bank(tmp_path, monkeypatch):
+    monkeypatch.setenv("THRESHER_CACHE", str(tmp_path))
+    bank = SceneBank("train", 3, 100)
+    alone = [bank.scene(index) for index in (97, 3)]
+    assert not bank.folder.exists()
+    bank.settle_chunk(0)
+    for scene, index in zip(alone, (97, 3)):
+        kept = bank.scene(index)
+        assert scene.name == kept.name
+        for part in ("numbers", "positions", "orientations"):
+            np.testing.assert_array_equal(getattr(scene, part), getattr(kept, part))

@@ -6,13 +6,13 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from thresher.envs.grasping import constants as c
 from thresher.envs.grasping.objects import object_numbers
-from thresher.envs.grasping.safety import SafetyLimits, require_action
+from thresher.envs.grasping.planner import best_grasp
+from thresher.envs.grasping.safety import require_action
 from thresher.envs.grasping.scene import Scene
+from thresher.envs.grasping.world import BinGrasping
 from thresher.envs.registry import make_policy
 from thresher.envs.rollout import rollout
 from thresher.episodes.contract import violations
@@ -109,25 +109,6 @@ def test_what_is_no_action_is_refused_with_its_value(action):
         require_action(action)
 
 
-_NUMBER = st.floats(-1e6, 1e6, width=32)
-
-
-@settings(max_examples=300, deadline=None)
-@given(
-    action=st.lists(_NUMBER, min_size=5, max_size=5),
-    place=st.tuples(*[st.floats(0, 1)] * 4),
-)
-def test_no_executed_action_leaves_the_limits(action, place):
-    low = np.array([*c.WORKSPACE_LOW, -c.MAX_YAW])
-    high = np.array([*c.WORKSPACE_HIGH, c.MAX_YAW])
-    pose = low + np.array(place) * (high - low)
-    executed = SafetyLimits().safe_action(require_action(np.array(action)), pose)
-    assert (np.abs(executed) <= 1).all()
-    after = pose + executed[:4] * np.array(c.ACTION_SCALE)
-    assert (after >= low - 1e-6).all()
-    assert (after <= high + 1e-6).all()
-
-
 def test_four_quarter_turns_are_none():
     rng = np.random.default_rng(0)
     turns = rng.normal(size=(3, 4))
@@ -146,10 +127,48 @@ def test_four_quarter_turns_are_none():
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"image_size": 65}, "choose one of"), ({"num_objects": 1}, "choose 3 to 8")],
+    [
+        ({"image_size": 65}, "choose one of"),
+        ({"num_objects": 1}, "choose 3 to 8"),
+        ({"bank_size": -1}, "choose 1 or more"),
+        ({"object_set": "evil"}, "did you mean 'eval'"),
+    ],
 )
 def test_options_that_are_not_offered_are_refused(options, words):
     from thresher.envs.registry import make_world
 
     with pytest.raises(UserError, match=words):
         make_world("bin_grasping", **options)
+
+
+def test_fresh_scenes_never_repeat_and_are_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("THRESHER_CACHE", str(tmp_path))
+    world = BinGrasping(fresh_scenes=True)
+    names = {world.reset(seed=seed)[1]["scene_id"] for seed in range(6)}
+    assert len(names) == 6
+    assert not (tmp_path / "scenes").exists()
+    again = world.reset(seed=0)[0]["image"]
+    world.reset(seed=1)
+    np.testing.assert_array_equal(world.reset(seed=0)[0]["image"], again)
+    world.close()
+
+
+def test_few_episodes_settle_no_whole_bank(tmp_path, monkeypatch):
+    monkeypatch.setenv("THRESHER_CACHE", str(tmp_path))
+    world = BinGrasping(bank_size=300)
+    world.prepare(100)
+    assert not (tmp_path / "scenes").exists()
+    world.close()
+
+
+def test_a_grasp_that_is_rehearsed_changes_nothing(world):
+    world.reset(seed=3)
+    before = world.render()
+    state = world.privileged_state()
+    best = best_grasp(state.points).pose
+    assert state.rehearse(best)
+    assert not state.rehearse(np.array([0.1, 0.1, 0.19, 0]))
+    np.testing.assert_array_equal(world.render(), before)
+    after = world.privileged_state()
+    for one, other in zip(state.points, after.points):
+        np.testing.assert_array_equal(one, other)

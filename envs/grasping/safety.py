@@ -107,7 +107,8 @@ def require_action(action: np.ndarray) -> np.ndarray:
 
 def _require(name: str, values: Any, least: Any, most: Any) -> None:
     array, low, high = (np.asarray(x, dtype=float) for x in (values, least, most))
-    if array.shape != low.shape or not ((array >= low) & (array <= high)).all():
+    same_shape = array.shape == low.shape == high.shape
+    if not same_shape or not ((array >= low) & (array <= high)).all():
         raise UserError(
             f"safety limit {name}: {values} must lie between {least} and {most}"
         )

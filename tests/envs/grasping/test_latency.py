@@ -53,7 +53,8 @@ def test_parts_of_steps_are_seen_on_the_way(scene_cache, monkeypatch):
         seen = _heights(scene_cache, monkeypatch, latency)
         heights = [float(s["gripper_height"][0]) for s in seen]
         expected = [c.START_HEIGHT - part * fall for part in parts]
-        np.testing.assert_allclose(heights, expected, atol=1e-4)
+        # A millimetre: how far motors lag behind, where the motion is simulated.
+        np.testing.assert_allclose(heights, expected, atol=1e-3)
 
 
 def test_a_simulated_motion_is_seen_on_the_way_too(scene_cache, monkeypatch):

@@ -60,7 +60,7 @@ def test_draws_lie_in_their_ranges(data, seed):
     ("wanted", "words"),
     [
         ("lokks", "did you mean 'looks'"),
-        ({"frition": (0, 1)}, "no randomised parameter 'frition'"),
+        ({"frition": (0, 1)}, "unknown randomised parameter 'frition': did you mean"),
         ({"latency": (2, 1)}, "must rise"),
         ({"latency": (0, 99)}, r"lie within \[0, 12\]"),
         ({"latency": 1}, "not two numbers"),

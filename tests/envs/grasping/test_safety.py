@@ -115,9 +115,9 @@ def test_the_gripper_itself_stays_inside(arm, scene_cache, monkeypatch):
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        ({"lo": (0, 0, 0)}, "no safety limit 'lo'"),
+        ({"lo": (0, 0, 0)}, "unknown safety limit 'lo': did you mean 'low'"),
         ({"low": (-1, 0, 0)}, "low: "),
-        ({"high": (0.1, 0.1)}, "high: "),
+        ({"high": (0.1, 0.1)}, "must lie between"),
         ({"max_yaw": 9}, "max_yaw: "),
         ({"low": (0.05, 0, 0.01), "high": (0.0, 0.1, 0.1)}, "must lie between"),
         ({"floor": float("nan")}, "floor: "),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, Optional, Union
 
@@ -33,19 +34,45 @@ _ROBOTS = {"gantry": "gantry gripper (PyBullet)", "kuka": "KUKA iiwa (PyBullet)"
 
 
 @dataclasses.dataclass(frozen=True)
+class PlacedObject:
+    """An object where it lies.
+
+    Attributes:
+      number: Which of the thousand.
+      position: x, y, z in metres.
+      orientation: Unit quaternion x, y, z, w.
+    """
+
+    number: int
+    position: np.ndarray
+    orientation: np.ndarray
+
+    @functools.cached_property
+    def points(self) -> np.ndarray:
+        """Points all over its surface, in the world, [P, 3]."""
+        own = object_model(self.number).points
+        return own @ _rotation(self.orientation).T + self.position
+
+
+@dataclasses.dataclass(frozen=True)
 class GraspState:
     """What only the simulator knows.
 
     Attributes:
       gripper_pose: x, y, z, yaw of the gripper.
-      points: For each object points all over its surface, in the world, [P, 3].
+      objects: Everything in the tray.
       rehearse: Tells whether a grasp at x, y, z, yaw, straight from above, holds in a
         copy of the scene.
     """
 
     gripper_pose: np.ndarray
-    points: tuple[np.ndarray, ...]
+    objects: tuple[PlacedObject, ...]
     rehearse: Callable[[np.ndarray], bool]
+
+    @property
+    def points(self) -> tuple[np.ndarray, ...]:
+        """For each object points all over its surface, in the world, [P, 3]."""
+        return tuple(placed.points for placed in self.objects)
 
 
 class BinGrasping(World):
@@ -178,13 +205,12 @@ class BinGrasping(World):
         return self._stamped(seen), float(success), closed, truncated, info
 
     def privileged_state(self) -> GraspState:
-        """Returns the gripper's pose and every object's surface."""
-        scene = self._scene_now()
-        points = tuple(
-            object_model(number).points @ _rotation(np.array(q)).T + np.array(p)
-            for number, p, q in scene.poses()
+        """Returns the gripper's pose and every object, as they are now."""
+        placed = tuple(
+            PlacedObject(number, np.array(position), np.array(orientation))
+            for number, position, orientation in self._scene_now().poses()
         )
-        return GraspState(self._simulation.gripper_pose, points, self._rehearse)
+        return GraspState(self._simulation.gripper_pose, placed, self._rehearse)
 
     def try_grasp(self, pose: np.ndarray) -> bool:
         """Comes down from above to x, y, z, yaw, closes, and returns whether that held.

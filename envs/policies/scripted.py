@@ -133,8 +133,8 @@ class ScriptedPolicy:
         self._planned = share > 0 and self._rng.random() < share
         if self._planned:
             return _rehearsed(state)
-        number = int(self._rng.integers(len(state.points)))
-        return rough_grasp(state.points[number])
+        number = int(self._rng.integers(len(state.objects)))
+        return rough_grasp(state.objects[number].points)
 
 
 def _over(missing: np.ndarray) -> bool:

@@ -20,6 +20,7 @@ DISTRIBUTIONS = {
     "mcap_ros2": "mcap-ros2-support",
     "pkg_resources": "setuptools",
     "pybullet_data": "pybullet",
+    "pybullet_envs": "pybullet",
     "reverb": "dm-reverb",
 }
 

@@ -12,7 +12,7 @@ from thresher.cli import app
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 # With how many blocks of commands each has: none may go unread.
-GUIDES = {"the_whole_road.md": 6, "the_grasping_world.md": 2}
+GUIDES = {"the_whole_road.md": 6, "the_grasping_world.md": 4, "the_collection.md": 2}
 
 
 def commands(guide: Path) -> list[str]:
@@ -65,6 +65,14 @@ def test_the_whole_road(tmp_path):
 
 
 def test_the_grasping_world(tmp_path):
-    alone, oracle = run_guide("the_grasping_world.md", tmp_path)
+    alone, late, windowed, oracle = run_guide("the_grasping_world.md", tmp_path)
     assert alone.startswith("(64, 64, 3) train/5/")
+    assert "scripted: " in late
+    assert windowed.startswith("(4, 64, 64, 3) (4, 5)")
     assert "oracle: " in oracle
+
+
+def test_collecting(tmp_path):
+    plain, killed = run_guide("the_collection.md", tmp_path)
+    assert plain.startswith("150 episodes in grasps: success ")
+    assert killed.endswith("the same 150 episodes\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -228,8 +229,10 @@ def _print_success_table(rates: list[tuple[str, Proportion]]) -> None:
 
 def main() -> None:
     """Runs the command line; user errors end in one message and status 2."""
-    # TensorFlow tells of every processor feature it finds.
+    # TensorFlow tells of every processor feature it finds, Beam of every client
+    # library that it could use and does not.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger().addFilter(lambda record: "apitools" not in str(record.msg))
     try:
         app()
     except UserError as error:

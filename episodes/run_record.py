@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,10 @@ def recording(
         finally:
             record.seconds = earlier_seconds + time.monotonic() - began
             record.peak_memory_bytes = max(record.peak_memory_bytes, peak())
-            record.write(path)
+            # A full disk is told of by the error that it caused, not by this file.
+            tolerated = () if record.finished else (OSError,)
+            with suppress(*tolerated):
+                record.write(path)
 
 
 def refuse_other_configuration(path: Path, configuration: Mapping[str, Any]) -> None:

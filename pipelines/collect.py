@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from thresher.envs.policies.coherent_noise import CoherentNoise
 from thresher.episodes.errors import UserError
 from thresher.episodes.files import atomic_write, require_free_space, require_writable
 from thresher.episodes.metadata import Success
@@ -26,7 +27,7 @@ from thresher.episodes.run_record import (
 )
 from thresher.pipelines.faults import Fault, read_faults, reliability
 from thresher.pipelines.stage import local_options, run_stage
-from thresher.pipelines.worker_host import HostPool
+from thresher.pipelines.worker_host import HostPool, StoppedError
 
 RUN = "run.json"
 LOGS = "logs"
@@ -71,6 +72,10 @@ class CollectConfig:
             raise UserError(
                 f"cannot collect {self.episodes} episodes; ask for 1 or more"
             )
+        # Fails here where noise cannot be.
+        CoherentNoise((), self.noise_correlation)
+        if not self.noise >= 0:
+            raise UserError(f"exploration noise {self.noise} is not 0 or more")
         if not self.episode_seconds > 0:
             raise UserError(
                 f"an episode cannot be done in {self.episode_seconds} s; allow more"
@@ -111,7 +116,11 @@ class CollectUnit:
         return self.folder / f"{self.first:08d}{SUFFIX}"
 
     def run(self) -> None:
-        """Has a worker act out the episodes, then writes the summary."""
+        """Has a worker act out the episodes, then writes the summary.
+
+        Raises:
+          UserError: What the worker refused, or episodes that always fail.
+        """
         began = time.monotonic()
         job = {
             "log": str(self.log),
@@ -120,8 +129,11 @@ class CollectUnit:
             "actors": self.config.actors,
         }
         printed = self.folder.parent / WORKER_LOG
-        with _POOL.host(printed, self.config.episode_seconds) as host:
-            said = host.run(job, self.folder.parent / FAULTS)
+        try:
+            with _POOL.host(printed, self.config.episode_seconds) as host:
+                said = host.run(job, self.folder.parent / FAULTS)
+        except StoppedError:
+            return  # The next session does this unit.
         summary = {**said, "seconds": time.monotonic() - began}
         atomic_write(self.path, json.dumps(summary))
 

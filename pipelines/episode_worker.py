@@ -42,16 +42,19 @@ def run_job(job: Mapping[str, Any], say: Say) -> None:
     scratch.unlink(missing_ok=True)
     outcomes: Counter[str] = Counter()
     others: dict[str, Counter[str]] = {}
-    with RawLogWriter(scratch, world.episode_spec) as log:
-        for number in range(job["first"], job["first"] + job["size"]):
-            say({"episode": number})
-            attempt = job["attempts"].get(str(number), 0)
-            episode = rollout(world, policy, actors["seed"], number, attempt)
-            log.write(episode)
-            outcomes[episode.metadata.outcome.success.value] += 1
-            for source, label in episode.metadata.other_labels.items():
-                others.setdefault(source, Counter())[label.value] += 1
-    scratch.replace(log_path)
+    try:
+        with RawLogWriter(scratch, world.episode_spec) as log:
+            for number in range(job["first"], job["first"] + job["size"]):
+                say({"episode": number})
+                attempt = job["attempts"].get(str(number), 0)
+                episode = rollout(world, policy, actors["seed"], number, attempt)
+                log.write(episode)
+                outcomes[episode.metadata.outcome.success.value] += 1
+                for source, label in episode.metadata.other_labels.items():
+                    others.setdefault(source, Counter())[label.value] += 1
+        scratch.replace(log_path)
+    finally:
+        scratch.unlink(missing_ok=True)
     say({"outcomes": outcomes, "other_labels": others})
 
 
@@ -89,7 +92,12 @@ def main(pipe: int) -> None:
                 say({"invalid": str(fault)})
                 sys.exit(1)
             except OSError as error:
-                say({"refused": f"{error}; mend that and start again"})
+                say(
+                    {
+                        "refused": f"a raw log could not be written ({error}); mend "
+                        "that, and the same command goes on from what there is"
+                    }
+                )
 
 
 if __name__ == "__main__":

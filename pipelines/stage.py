@@ -20,10 +20,13 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
 from thresher.episodes.errors import UserError
+from thresher.episodes.files import atomic_write
 from thresher.episodes.progress import ProgressBar, progress
 
 MAX_ROUNDS = 3
 _POLL_SECONDS = 0.5
+# Refusals of this process's units that could not be left in a file.
+_UNWRITTEN: list[str] = []
 
 
 class Unit(Protocol):
@@ -45,7 +48,11 @@ class Unit(Protocol):
         ...
 
     def run(self) -> None:
-        """Does the work and leaves `path`, whole, in one rename."""
+        """Does the work and leaves `path`, whole, in one rename.
+
+        Raises:
+          UserError: What only the user can mend; other units go on.
+        """
         ...
 
 
@@ -58,9 +65,27 @@ class RunUnits(beam.PTransform):
 
 
 def _run(unit: Unit) -> str:
+    """Runs a unit; a user error is left in a file, since runners bury exceptions."""
     if not unit.path.exists():
-        unit.run()
+        try:
+            unit.run()
+        except UserError as error:
+            _refuse(unit, str(error))
+        except OSError as error:
+            _refuse(unit, f"{error}; mend that, and the same command goes on")
     return str(unit.path)
+
+
+def _refuse(unit: Unit, why: str) -> None:
+    try:
+        atomic_write(_refusal(unit), why)
+    except OSError:
+        # The disk is full, say. This reaches runs whose workers are threads.
+        _UNWRITTEN.append(why)
+
+
+def _refusal(unit: Unit) -> Path:
+    return unit.path.with_name(f"{unit.path.name}.refused")
 
 
 def local_options(workers: int, mode: str = "multi_processing") -> PipelineOptions:
@@ -99,7 +124,8 @@ def run_stage(
       note: Called with the done units, returns what the bar should say beside.
 
     Raises:
-      UserError: Units are still missing after `MAX_ROUNDS` runs; names them.
+      UserError: A unit refused its work, in its own words; or units are still missing
+        after `MAX_ROUNDS` runs, with their names. All others are done.
     """
     paths = [unit.path for unit in units]
     if len(set(paths)) != len(paths):
@@ -113,6 +139,7 @@ def run_stage(
                 if not pending:
                     break
                 _run_pipeline(pending, options)
+                _raise_refusals(pending)
         missing = [unit for unit in units if not unit.path.exists()]
         if missing:
             raise _missing_error(title, missing)
@@ -158,6 +185,19 @@ def _watching(
     finally:
         stop.set()
         thread.join()
+
+
+def _raise_refusals(units: Sequence[Unit]) -> None:
+    """Raises what units left, having removed it: the next session may fare better."""
+    said = list(_UNWRITTEN)
+    _UNWRITTEN.clear()
+    for unit in units:
+        if _refusal(unit).exists():
+            said.append(_refusal(unit).read_text())
+            _refusal(unit).unlink()
+    if said:
+        others = f" ({len(said)} pieces of work failed)" if len(said) > 1 else ""
+        raise UserError(said[0] + others)
 
 
 def _missing_error(title: str, missing: Sequence[Unit]) -> UserError:

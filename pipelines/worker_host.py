@@ -203,7 +203,13 @@ class HostPool:
 
     @contextlib.contextmanager
     def host(self, log: Path, episode_seconds: float) -> Iterator[WorkerHost]:
-        """Lends an idle host, or a new one."""
+        """Lends an idle host, or a new one.
+
+        Raises:
+          StoppedError: The run is being stopped.
+        """
+        if self._stopping:
+            raise StoppedError("the run is being stopped")
         try:
             host = self._idle.get_nowait()
         except queue.Empty:

@@ -97,9 +97,45 @@ def test_an_episode_that_always_fails_is_drawn_anew_and_says_so(undisturbed, tmp
 
 
 def test_a_world_that_never_works_ends_the_run_and_keeps_what_there_is(tmp_path):
+    config = _config(fault="nan", bad_share=1.0)
     with pytest.raises(UserError, match=r"episode \d+ failed 6 times \(invalid: state"):
-        collect(_config(fault="nan", bad_share=1.0), tmp_path, workers=1)
+        collect(config, tmp_path, workers=1)
     assert not json.loads((tmp_path / "run.json").read_text())["finished"]
+
+
+def test_an_error_in_a_worker_is_one_message(tmp_path):
+    process = _start(tmp_path, fault="nan", bad_share=1.0)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2
+    (line,) = [row for row in errors.splitlines() if "apitools" not in row]
+    assert line.startswith("thresher: episode ")
+    assert line.endswith("(3 pieces of work failed)")
+    assert not list((tmp_path / "logs").iterdir())
+
+
+def test_a_log_that_cannot_be_written_is_said_and_done_later(undisturbed, tmp_path):
+    # In the place of the second log there is a folder.
+    (tmp_path / "logs" / "00000050.mcap").mkdir(parents=True)
+    with pytest.raises(UserError, match="raw log could not be written"):
+        collect(_config(), tmp_path, workers=2)
+    assert len(list((tmp_path / "logs").glob("*.json"))) == 2
+    (tmp_path / "logs" / "00000050.mcap").rmdir()
+    collect(_config(), tmp_path, workers=2)
+    assert _ids(tmp_path) == _ids(undisturbed[0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"noise": -1.0}, "exploration noise -1.0"),
+        ({"noise_correlation": 1.0}, "noise correlation 1.0"),
+        ({"episode_seconds": 0.0}, "cannot be done in 0.0 s"),
+        ({"episodes": 0}, "ask for 1 or more"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_before_anything_starts(changes, words):
+    with pytest.raises(UserError, match=words):
+        CollectConfig(**changes)
 
 
 def test_what_the_user_must_mend_is_said_once(tmp_path):
@@ -168,7 +204,9 @@ def test_a_stopped_run_goes_on_where_it_was(undisturbed, tmp_path, how):
     _, errors = process.communicate(timeout=60)
     if how == signal.SIGINT:
         assert process.returncode == 130, errors
-        assert errors.rstrip().endswith("the same command goes on from here")
+        told = [line for line in errors.splitlines() if "apitools" not in line]
+        assert told[-1].endswith("the same command goes on from here")
+        assert not any("rror" in line for line in told), errors
     psutil.wait_procs(workers, timeout=20)
     assert not any(worker.is_running() for worker in workers)
     kept = {p: p.stat().st_mtime_ns for p in (tmp_path / "logs").glob("0*.mcap")}

@@ -23,7 +23,7 @@ def limits(draw):
     """Limits anywhere within the world's own."""
 
     def between(low, high):
-        return low + draw(_PART) * (high - low)
+        return min(high, low + draw(_PART) * (high - low))
 
     low = [between(a, b) for a, b in zip(c.WORKSPACE_LOW, c.WORKSPACE_HIGH)]
     high = [between(a, b) for a, b in zip(low, c.WORKSPACE_HIGH)]

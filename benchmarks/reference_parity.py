@@ -97,9 +97,10 @@ def _our_action(
     else:
         bottom = max(goal[2], c.WORKSPACE_LOW[2])
         missing = goal - pose
-        missing[3] = (missing[3] + np.pi / 2) % np.pi - np.pi / 2
+        # Half a turn later the gripper is the same; one of the two it may reach.
+        missing[3] = (goal[3] + np.pi / 2) % np.pi - np.pi / 2 - pose[3]
         sideways = np.clip(missing[[0, 1, 3]] / _SCALE[[0, 1, 3]], -1, 1)
-        aligned = bool(np.abs(missing[[0, 1]]).max() < 0.005)
+        aligned = bool(np.abs(missing[[0, 1]]).max() < 0.005 and abs(missing[3]) < 0.1)
     down = min(_DESCENT, pose[2] - bottom) if aligned else 0.0
     arrives = aligned and pose[2] - down <= bottom + 0.003
     moves = [*sideways[:2], -down / _SCALE[2], sideways[2]]

@@ -37,7 +37,7 @@ from thresher.pipelines.write import ShardUnit, shard_units
 
 RUN = "run.json"
 # Changes when the same logs would be indexed differently.
-_INDEX_FORMAT = "1"
+_INDEX_FORMAT = "2"
 _PROOF_ROUNDS = 2
 
 

@@ -1,0 +1,100 @@
+"""Two versions are told apart by what a user would ask of them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from thresher.episodes.errors import UserError
+from thresher.pipelines.build import build_version
+from thresher.pipelines.diff import diff
+from thresher.pipelines.query import episodes_where
+from thresher.tests.pipelines.test_build import _build, write_logs
+
+
+@pytest.fixture(scope="module")
+def version(tmp_path_factory):
+    root = tmp_path_factory.mktemp("diff")
+    return build_version(_build(root, write_logs(root / "logs")))
+
+
+def _with_rows(version, rows):
+    table = version.index.from_pylist(rows, schema=version.index.schema)
+    return dataclasses.replace(version, index=table)
+
+
+def test_a_version_does_not_differ_from_itself(version):
+    same = diff(version, version)
+    assert not same
+    assert list(same.sentences()) == []
+
+
+def test_what_was_added_and_removed_is_told(version):
+    rows = version.index.to_pylist()
+    fewer = _with_rows(version, rows[2:])
+    gone = tuple(sorted(row["episode_id"] for row in rows[:2]))
+    assert diff(version, fewer).removed == gone
+    assert diff(fewer, version).added == gone
+    assert "2 episodes removed: " in next(diff(version, fewer).sentences())
+
+
+def test_labels_splits_and_repetitions_are_told(version):
+    rows = version.index.to_pylist()
+    other = {"yes": "no", "no": "yes"}[rows[0]["success"]]
+    changed = [
+        {**rows[0], "success": other},
+        {**rows[1], "split": "somewhere"},
+        rows[2],
+        rows[2],
+        *rows[3:],
+    ]
+    found = diff(version, _with_rows(version, changed))
+    first, second, third = (row["episode_id"] for row in rows[:3])
+    assert found.relabelled == {first: (("success", rows[0]["success"], other),)}
+    assert found.moved == {second: (rows[1]["split"], "somewhere")}
+    assert found.repeated == {third: (1, 2)}
+    told = "\n".join(found.sentences())
+    assert f"{first} relabelled: success" in told
+    assert "success in somewhere: 0 of 0 → " in told
+
+
+def test_many_changes_do_not_fill_the_screen(version):
+    rows = [{**row, "confidence": 0.5} for row in version.index.to_pylist()]
+    told = list(diff(version, _with_rows(version, rows)).sentences())
+    assert len(told) == 6
+    assert told[-1] == f"… and {len(rows) - 5} more relabelled"
+
+
+def test_features_are_compared_field_by_field(version):
+    first, *others = version.spec.features
+    spec = dataclasses.replace(
+        version.spec, features=(dataclasses.replace(first, unit="km"), *others[:-1])
+    )
+    told = diff(version, dataclasses.replace(version, spec=spec)).features
+    assert f"feature {others[-1].name} removed" in told
+    assert any(line.startswith(f"feature {first.name}: unit ") for line in told)
+
+
+def test_the_index_answers_sql(version):
+    some = episodes_where(
+        version.index, "success = 'yes' AND num_steps > 2", ["episode_id", "success"], 3
+    )
+    assert some.column_names == ["episode_id", "success"]
+    assert some.num_rows == 3
+    assert set(some["success"].to_pylist()) == {"yes"}
+    assert episodes_where(version.index).equals(version.index)
+
+
+@pytest.mark.parametrize(
+    ("condition", "columns", "words"),
+    [
+        ("sucess = 'yes'", [], "columns are episode_id"),
+        ("", ["sucess"], "did you mean 'success'"),
+        ("1; DROP TABLE x", [], "cannot be used"),
+        ("success IN (SELECT content FROM read_text('/etc/hostname'))", [], "cannot"),
+    ],
+)
+def test_questions_that_cannot_be_asked_are_refused(version, condition, columns, words):
+    with pytest.raises(UserError, match=words):
+        episodes_where(version.index, condition, columns)

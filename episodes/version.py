@@ -76,7 +76,7 @@ def open_version(path: Path) -> Version:
             index=read_index(path / EPISODES),
             lineage=json.loads((path / LINEAGE).read_text()),
         )
-    except (ValueError, KeyError, TypeError, pa.ArrowInvalid) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"the side files of {path} are damaged ({error}); restore the version "
             "from a good copy"

@@ -113,7 +113,7 @@ def _unreadable_episodes(shard: Path) -> tuple[str, ...]:
     """Returns the episodes of a shard whose record fails TFRecord's checksums."""
     try:
         rows = read_index(shard.parent / EPISODES).to_pylist()
-    except UserError:
+    except (OSError, ValueError):
         return ()  # The index itself is damaged, and reported by itself.
     return tuple(
         row["episode_id"]

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from thresher.episodes.errors import UserError
-from thresher.episodes.version import CHECKSUMS
+from thresher.episodes.version import CHECKSUMS, EPISODES, open_version
 from thresher.pipelines.build import build_version
 from thresher.pipelines.verify import verify
 from thresher.tests.pipelines.test_build import _build, write_logs
@@ -78,3 +78,11 @@ def test_what_was_never_sealed_is_refused(copy):
     (copy / CHECKSUMS).unlink()
     with pytest.raises(UserError, match="no sealed version"):
         verify(copy)
+
+
+def test_an_index_that_cannot_be_read_is_said_so(version, copy):
+    size = (copy / EPISODES).stat().st_size
+    for part in range(20):
+        _flip(copy / EPISODES, part * size // 20, 255)
+    with pytest.raises(UserError, match=r"side files of .* are damaged"):
+        open_version(copy)

@@ -65,7 +65,7 @@ def verify(folder: Path) -> list[Damage]:
         sealed = _read_checksums(folder / CHECKSUMS)
     except ValueError as error:
         return [Damage(CHECKSUMS, f"was changed ({error})")]
-    found = []
+    found: list[Damage] = []
     total = sum(facts["bytes"] for facts in sealed.values())
     with progress("verify (bytes)", total) as bar:
         for name, facts in sealed.items():

@@ -9,7 +9,7 @@ import numpy as np
 
 from thresher.envs.grasping import constants as c
 from thresher.envs.grasping.bullet import pybullet
-from thresher.envs.grasping.object_models import collision_file, object_model
+from thresher.envs.grasping.object_models import collision_file, visual_file
 from thresher.envs.grasping.parameters import NOMINAL, Parameters, Triple
 
 _TRAY_COLOUR = (0.82, 0.8, 0.76)
@@ -67,17 +67,14 @@ def make_object(
       parameters: Its friction and mass.
       shift: Of its colour; none or one.
     """
-    model = object_model(number)
     shape = pybullet.createCollisionShape(
         pybullet.GEOM_MESH,
         fileName=str(collision_file(number)),
         physicsClientId=client,
     )
-    vertices, indices = _flat_mesh(model.parts, model.triangles)
     visual = pybullet.createVisualShape(
         pybullet.GEOM_MESH,
-        vertices=vertices,
-        indices=indices,
+        fileName=str(visual_file(number)),
         rgbaColor=coloured(_PALETTE[number % len(_PALETTE)], shift),
         physicsClientId=client,
     )
@@ -111,15 +108,3 @@ def box(
         pybullet.createCollisionShape(pybullet.GEOM_BOX, **kind),
         pybullet.createVisualShape(pybullet.GEOM_BOX, rgbaColor=colour, **kind),
     )
-
-
-def _flat_mesh(
-    parts: Sequence[np.ndarray], triangles: Sequence[np.ndarray]
-) -> tuple[list[list[float]], list[int]]:
-    """Returns the parts' surfaces as one mesh."""
-    vertices: list[list[float]] = []
-    indices: list[int] = []
-    for part, faces in zip(parts, triangles):
-        indices += (faces.reshape(-1) + len(vertices)).tolist()
-        vertices += part.tolist()
-    return vertices, indices

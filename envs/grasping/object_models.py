@@ -63,6 +63,22 @@ class ObjectModel:
             start += len(part)
         return "\n".join(lines) + "\n"
 
+    def visual_text(self) -> str:
+        """Returns an OBJ file of the whole surface.
+
+        Every vertex has a normal that points away from the object's origin: smooth
+        shading, and a third of the vertices of facets.
+        """
+        points = np.concatenate(self.parts)
+        normals = points / np.linalg.norm(points, axis=1, keepdims=True)
+        starts = np.cumsum([1, *(len(part) for part in self.parts)])
+        lines = ["o looks"]
+        lines += ["v {:.9g} {:.9g} {:.9g}".format(*vertex) for vertex in points]
+        lines += ["vn {:.9g} {:.9g} {:.9g}".format(*normal) for normal in normals]
+        for start, faces in zip(starts, self.triangles):
+            lines += ["f {0}//{0} {1}//{1} {2}//{2}".format(*f) for f in faces + start]
+        return "\n".join(lines) + "\n"
+
 
 @functools.cache
 def object_model(number: int) -> ObjectModel:
@@ -84,14 +100,27 @@ def object_model(number: int) -> ObjectModel:
 
 @functools.cache
 def collision_file(number: int) -> Path:
-    """Returns the file Bullet loads an object's collision shape from; makes it once.
+    """Returns the file Bullet loads an object's collision shape from; makes it once."""
+    return _kept(f"{number:03d}", object_model(number).collision_text())
 
-    The name holds the content's digest, so a changed simplification never reads an
+
+@functools.cache
+def visual_file(number: int) -> Path:
+    """Returns the file Bullet loads an object's looks from; makes it once.
+
+    Bullet never gives back the memory of a mesh that it was handed as numbers.
+    """
+    return _kept(f"{number:03d}-looks", object_model(number).visual_text())
+
+
+def _kept(name: str, text: str) -> Path:
+    """Returns a file of the cache with that text.
+
+    Its name holds the content's digest, so a changed simplification never reads an
     old file.
     """
-    text = object_model(number).collision_text()
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    path = cache_folder() / "objects" / f"{number:03d}-{digest}.obj"
+    path = cache_folder() / "objects" / f"{name}-{digest}.obj"
     if not path.exists():
         atomic_write(path, text)
     return path

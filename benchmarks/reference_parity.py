@@ -77,13 +77,18 @@ def our_episode(world: BinGrasping, policy: str, seed: int) -> bool:
     world.reset(seed=seed)
     rng = np.random.default_rng(seed)
     state = world.privileged_state()
-    goal = target(policy, state.points, rng, lambda _: True)
+    goal = target(policy, state.points, rng, _we_reach)
     ended, info = False, {"success": False}
     while not ended:
         action = _our_action(world.privileged_state().gripper_pose, goal, rng)
         _, _, terminated, truncated, info = world.step(action)
         ended = terminated or truncated
     return bool(info["success"])
+
+
+def _we_reach(place: np.ndarray) -> bool:
+    low, high = np.array(c.WORKSPACE_LOW[:2]), np.array(c.WORKSPACE_HIGH[:2])
+    return bool((place >= low).all() and (place <= high).all())
 
 
 def _our_action(
@@ -170,7 +175,27 @@ Wilson intervals, 95 %; evaluation objects, five in the tray.
     sys.stdout.write(page)
 
 
-_EXPLANATION = ""
+_EXPLANATION = """
+The reference's gripper goes down by itself and closes at one height for all objects; a
+policy moves it sideways and turns it. Ours comes down on the pose that the policy
+chose. In both only objects within the gripper's reach are aimed at (x, y: 15 × 39 cm
+there, 20 × 20 cm here).
+
+What differs, and by how much it can matter:
+
+- *Success.* There an object must be more than 0.2 m high in its world, 0.38 m above the
+  tray's floor, after a lift of two seconds; here it must have risen 6 cm in a lift of
+  12 cm that takes a fifth of a second. Slowing our closing and lift to a second each
+  changed "object centre" by 2.5 points of 200 episodes, within its interval.
+- *Crowding.* Objects there fall one by one within 30 × 30 cm of a tray of 60 × 62 cm;
+  here all together within 14 × 14 cm of a tray of 35 × 35 cm. A gripper that closes
+  anywhere meets an object more often here: hence "random with descent". Fewer objects
+  (three) changed "object centre" by 2.5 points, within its interval.
+- *Height.* At one low height for all objects (2 cm, as there) our "object centre" loses
+  7 points of 200 episodes: tall objects tip over.
+- *The oracle* cannot choose its height there, and its gripper overshoots sideways by up
+  to 3 cm where it changes direction late.
+"""
 
 if __name__ == "__main__":
     main()

@@ -185,14 +185,15 @@ What differs, and by how much it can matter:
 
 - *Success.* There an object must be more than 0.2 m high in its world, 0.38 m above the
   tray's floor, after a lift of two seconds; here it must have risen 6 cm in a lift of
-  12 cm that takes a fifth of a second. Slowing our closing and lift to a second each
-  changed "object centre" by 2.5 points of 200 episodes, within its interval.
+  12 cm that takes a fifth of a second. With a second for closing and one for the lift,
+  our "object centre" succeeds in 93.5 % of 200 episodes, against 90.0 % of the same
+  ones: quick closing costs a little.
 - *Crowding.* Objects there fall one by one within 30 × 30 cm of a tray of 60 × 62 cm;
   here all together within 14 × 14 cm of a tray of 35 × 35 cm. A gripper that closes
-  anywhere meets an object more often here: hence "random with descent". Fewer objects
-  (three) changed "object centre" by 2.5 points, within its interval.
-- *Height.* At one low height for all objects (2 cm, as there) our "object centre" loses
-  7 points of 200 episodes: tall objects tip over.
+  anywhere meets an object more often here: hence "random with descent". Three objects
+  instead of five changed "object centre" from 90.0 to 88.5 % of 200: no difference.
+- *Height.* At one low height for all objects (2 cm, as there) our "object centre"
+  succeeds in 86.0 % of 200 episodes instead of 90.0.
 - *The oracle* cannot choose its height there, and its gripper overshoots sideways by up
   to 3 cm where it changes direction late.
 """

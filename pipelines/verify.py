@@ -6,8 +6,11 @@ checksums say which episodes. Nothing is written.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,10 +20,11 @@ from thresher.episodes.files import sha256_file
 from thresher.episodes.index import read_index
 from thresher.episodes.progress import progress
 from thresher.episodes.version import CHECKSUMS, EPISODES
-from thresher.pipelines.write import RECORD_HEAD_BYTES, RECORD_TAIL_BYTES, read_records
+from thresher.pipelines.write import read_records
 
 # Written after the seal, by the build about itself.
 _UNSEALED = ("run.json",)
+_MOST_NAMED = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +34,8 @@ class Damage:
     Attributes:
       file: Its name in the version's folder.
       problem: What is wrong with it.
-      episodes: Ids of the episodes that can no longer be read; empty where that is
-        not known, or none.
+      episodes: Ids of episodes that can no longer be read, the first hundred; empty
+        where that is not known, or none.
     """
 
     file: str
@@ -110,27 +114,34 @@ def _file_damage(path: Path, facts: dict[str, Any]) -> Iterator[Damage]:
 
 
 def _unreadable_episodes(shard: Path) -> tuple[str, ...]:
-    """Returns the episodes of a shard whose record fails TFRecord's checksums."""
+    """Returns the episodes of a shard whose record fails TFRecord's checksums.
+
+    A reader stops at the first such record; it is set on again behind it, where the
+    index says the next one begins. One pass for each, so only so many are named.
+    """
     try:
         rows = read_index(shard.parent / EPISODES).to_pylist()
     except (OSError, ValueError):
         return ()  # The index itself is damaged, and reported by itself.
-    return tuple(
-        row["episode_id"]
-        for row in rows
-        if row["shard_file"] == shard.name and not _is_whole(shard, row)
-    )
+    rows = [row for row in rows if row["shard_file"] == shard.name]
+    unreadable: list[str] = []
+    start = 0
+    while start < len(rows) and len(unreadable) < _MOST_NAMED:
+        start += _readable(shard, rows[start]["record_offset"])
+        if start < len(rows):
+            unreadable.append(rows[start]["episode_id"])
+        start += 1
+    return tuple(unreadable)
 
 
-def _is_whole(shard: Path, row: dict[str, Any]) -> bool:
-    import tempfile
-
-    length = RECORD_HEAD_BYTES + row["record_length"] + RECORD_TAIL_BYTES
-    with open(shard, "rb") as file, tempfile.NamedTemporaryFile() as single:
-        file.seek(row["record_offset"])
-        single.write(file.read(length))
-        single.flush()
-        try:
-            return len(list(read_records(Path(single.name)))) == 1
-        except ValueError:
-            return False
+def _readable(shard: Path, offset: int) -> int:
+    """Returns how many whole records follow an offset before a damaged one."""
+    count = 0
+    with open(shard, "rb") as file, tempfile.NamedTemporaryFile() as rest:
+        file.seek(offset)
+        shutil.copyfileobj(file, rest)
+        rest.flush()
+        with contextlib.suppress(ValueError):
+            for _ in read_records(Path(rest.name)):
+                count += 1
+    return count

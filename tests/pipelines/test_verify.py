@@ -72,6 +72,9 @@ def test_missing_cut_and_foreign_files_are_found(version, copy):
     assert told["notes.txt"] == "is no part of the version"
     assert told[shard].startswith("holds 100 bytes where ")
     assert set(told) == {"README.md", "notes.txt", shard}
+    lost = next(damage.episodes for damage in verify(copy) if damage.file == shard)
+    rows = [row for row in version.index.to_pylist() if row["shard_file"] == shard]
+    assert lost == tuple(row["episode_id"] for row in rows)
 
 
 def test_what_was_never_sealed_is_refused(copy):

@@ -139,7 +139,7 @@ def _readable(shard: Path, offset: int) -> int:
     count = 0
     with open(shard, "rb") as file, tempfile.NamedTemporaryFile() as rest:
         file.seek(offset)
-        shutil.copyfileobj(file, rest)
+        shutil.copyfileobj(file, rest.file)
         rest.flush()
         with contextlib.suppress(ValueError):
             for _ in read_records(Path(rest.name)):

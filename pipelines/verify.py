@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +24,7 @@ from thresher.pipelines.write import read_records
 # Written after the seal, by the build about itself.
 _UNSEALED = ("run.json",)
 _MOST_NAMED = 100
+_BLOCK_BYTES = 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +139,8 @@ def _readable(shard: Path, offset: int) -> int:
     count = 0
     with open(shard, "rb") as file, tempfile.NamedTemporaryFile() as rest:
         file.seek(offset)
-        shutil.copyfileobj(file, rest.file)
+        while block := file.read(_BLOCK_BYTES):
+            rest.write(block)
         rest.flush()
         with contextlib.suppress(ValueError):
             for _ in read_records(Path(rest.name)):

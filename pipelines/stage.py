@@ -147,8 +147,9 @@ def run_stage(
 
 
 def _run_pipeline(units: Sequence[Unit], options: PipelineOptions) -> None:
-    # Workers that repeat "Done consuming work" would drown the progress bar.
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    # Workers that repeat "Done consuming work" would drown the progress bar; errors are
+    # logged beside being raised, and some more on the way out of an interrupted run.
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     # A few units are not worth starting processes for.
     if len(units) == 1 and _is_local(options):
         options = local_options(1)

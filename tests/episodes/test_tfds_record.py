@@ -36,6 +36,7 @@ def _as_tfds_writes_it(episode: Episode, spec: EpisodeSpec) -> tf.train.Example:
     metadata = episode.metadata.to_dict()
     metadata["episode_id"] = episode.episode_id
     metadata["environment"] = '{"friction": 0.8}'
+    metadata["other_labels"] = "{}"
     metadata["behaviour"]["noise"] = '{"aim": 0.02}'
     metadata["outcome"]["success"] = metadata["outcome"]["success"].value
     metadata["behaviour"]["kind"] = metadata["behaviour"]["kind"].value

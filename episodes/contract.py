@@ -1,4 +1,9 @@
-"""The rules every episode keeps, and one function that names each that is broken."""
+"""The rules every episode keeps, and one function that names each that is broken.
+
+Without them no learner could use an episode. What is merely suspicious (dark frames,
+a joint that never moves) is judged by thresholds that a recipe may move:
+`pipelines/checks.py`.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +13,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from thresher.episodes.episode import Episode
-from thresher.episodes.images import EncodedImages, decode_image
+from thresher.episodes.images import EncodedImages
 from thresher.episodes.metadata import Success
 from thresher.episodes.spec import EpisodeSpec
 
-# A lit scene's mean is above 20 even through a stopped-down lens; a covered lens or
-# lights that are off stay below 4 with sensor noise.
-DARK_MEAN = 4.0
-# Shorter episodes may really see nothing move.
-FROZEN_MIN_STEPS = 4
 _FLOAT32_SUM_TOLERANCE = 1e-4
 
 
@@ -25,8 +25,8 @@ class Violation:
     """One broken rule.
 
     Attributes:
-      rule: 'columns', 'length', 'values', 'flags', 'last_step', 'discount', 'return',
-        'outcome', 'time', 'dark' or 'frozen'.
+      rule: 'columns', 'length', 'missing_frames', 'values', 'flags', 'last_step',
+        'discount', 'return', 'outcome' or 'time'.
       message: What was found, with the value.
     """
 
@@ -43,7 +43,9 @@ def violations(episode: Episode, spec: EpisodeSpec) -> list[Violation]:
     missing = list(_column_violations(episode, spec))
     if missing:
         return missing
-    found = list(_length_violations(episode))
+    found = [*_length_violations(episode), *_missing_frame_violations(episode)]
+    if found:
+        return found
     found += [
         Violation("values", problem)
         for feature in spec.all_features
@@ -51,14 +53,11 @@ def violations(episode: Episode, spec: EpisodeSpec) -> list[Violation]:
     ]
     if found:
         return found
-    for rule in (
-        _flag_violations,
-        _last_step_violations,
-        _discount_violations,
-        _return_violations,
-        _time_violations,
-        _image_violations,
-    ):
+    rules = [_flag_violations, _return_violations, _time_violations]
+    # In the other alignment the last step holds an action like any other.
+    if spec.alignment == "rlds":
+        rules += [_last_step_violations, _discount_violations]
+    for rule in rules:
         found += rule(episode)
     return found
 
@@ -76,6 +75,19 @@ def _length_violations(episode: Episode) -> Iterator[Violation]:
         yield Violation(
             "length", f"{episode.num_steps} step: an episode holds at least one action"
         )
+
+
+def _missing_frame_violations(episode: Episode) -> Iterator[Violation]:
+    for name, column in episode.steps.items():
+        if not isinstance(column, EncodedImages):
+            continue
+        empty = [step for step, frame in enumerate(column.frames) if not frame]
+        if empty:
+            yield Violation(
+                "missing_frames",
+                f"{len(empty)} of {len(column)} frames of {name} are empty, the first "
+                f"at step {empty[0]}",
+            )
 
 
 def _flag_violations(episode: Episode) -> Iterator[Violation]:
@@ -117,7 +129,8 @@ def _discount_violations(episode: Episode) -> Iterator[Violation]:
 
 
 def _return_violations(episode: Episode) -> Iterator[Violation]:
-    rewards = episode.array("reward")[:-1]
+    # A last step in RLDS alignment holds 0; in the other its reward counts.
+    rewards = episode.array("reward")
     outcome = episode.metadata.outcome
     total = float(np.sum(rewards, dtype=np.float64))
     if abs(total - outcome.episode_return) > _FLOAT32_SUM_TOLERANCE * max(
@@ -146,19 +159,3 @@ def _time_violations(episode: Episode) -> Iterator[Violation]:
         yield Violation(
             "time", f"timestamp goes from {times[step]} to {times[step + 1]} s"
         )
-
-
-def _image_violations(episode: Episode) -> Iterator[Violation]:
-    for name, column in episode.steps.items():
-        if not isinstance(column, EncodedImages):
-            continue
-        for step in sorted({0, len(column) // 2, len(column) - 1}):
-            mean = float(decode_image(column.frames[step]).mean())
-            if mean < DARK_MEAN:
-                yield Violation(
-                    "dark", f"{name} at step {step} has mean {mean:.1f} of 255"
-                )
-        if len(column) >= FROZEN_MIN_STEPS and len(set(column.frames)) == 1:
-            yield Violation(
-                "frozen", f"all {len(column)} frames of {name} are the same"
-            )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pyarrow.parquet as pq
 
 from thresher.episodes.episode import Episode
 from thresher.episodes.files import atomic_write
+from thresher.episodes.measurements import MEASUREMENT_FIELDS, Measurements
 from thresher.episodes.raw_log import EpisodePointer
 
 _TEXT = pa.string()
@@ -41,8 +44,11 @@ INDEX_SCHEMA = pa.schema(
         pa.field("start_time_ns", pa.int64(), nullable=False),
         pa.field("environment", _TEXT, nullable=False),
         pa.field("violations", _TEXTS, nullable=False),
+        *MEASUREMENT_FIELDS,
     ]
 )
+# Rows of one block of Parquet: small enough to read a shard's rows alone.
+ROW_GROUP_ROWS = 16_384
 
 
 def index_row(
@@ -50,6 +56,7 @@ def index_row(
     pointer: EpisodePointer,
     violations: Iterable[str] = (),
     log_digest: str = "",
+    measured: Measurements | None = None,
 ) -> dict[str, Any]:
     """Returns the row of an episode.
 
@@ -58,6 +65,7 @@ def index_row(
       pointer: Where its bytes are.
       violations: The rules that it was found to break.
       log_digest: SHA-256 of the log that holds it.
+      measured: What it looks like; None leaves those columns empty.
     """
     metadata = episode.metadata
     return {
@@ -84,6 +92,7 @@ def index_row(
         "start_time_ns": metadata.start_time_ns,
         "environment": json.dumps(dict(metadata.environment), sort_keys=True),
         "violations": list(violations),
+        **({} if measured is None else vars(measured)),
     }
 
 
@@ -96,10 +105,35 @@ def index_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
 def write_index(table: pa.Table, path: Path) -> None:
     """Writes an index as Parquet, whole or not at all."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
+    pq.write_table(table, sink, compression="zstd", row_group_size=ROW_GROUP_ROWS)
     atomic_write(path, sink.getvalue().to_pybytes())
 
 
-def read_index(path: Path) -> pa.Table:
-    """Returns an index from Parquet."""
-    return pq.read_table(path)
+@contextmanager
+def streamed_index(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """Writes an index table by table, whole or not at all, in constant memory."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with pq.ParquetWriter(scratch, schema, compression="zstd") as writer:
+            yield writer
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def read_index(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Returns an index, or some of its columns, from Parquet."""
+    return pq.read_table(path, columns=None if columns is None else list(columns))
+
+
+def read_rows(path: Path, start: int, count: int) -> pa.Table:
+    """Returns some rows of an index, reading only the blocks that hold them."""
+    file = pq.ParquetFile(path)
+    groups, first, position = [], 0, 0
+    for group in range(file.num_row_groups):
+        rows = file.metadata.row_group(group).num_rows
+        if position < start + count and position + rows > start:
+            first = position if not groups else first
+            groups.append(group)
+        position += rows
+    return file.read_row_groups(groups).slice(start - first, count)

@@ -23,6 +23,7 @@ Bound = Union[None, float, tuple]
 
 DTYPES = ("float32", "float64", "uint8", "int32", "int64", "bool", "str")
 ENCODINGS = ("raw", "png", "jpeg")
+ALIGNMENTS = ("rlds", "oxe")
 # Double underscores are kept free: log schemas write '/' as '__'.
 _NAME = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*(/[a-z0-9]+(_[a-z0-9]+)*)*")
 
@@ -190,13 +191,18 @@ class EpisodeSpec:
       features: Observations ('observation/…'), the action ('action' or 'action/…')
         and extras. Reward, discount and the RLDS flags are added by us.
       step_seconds: Time from one step to the next, in seconds.
+      alignment: 'rlds', or 'oxe' where the last step holds a valid action and the
+        last reward, and the final observation is left out.
     """
 
     name: str
     features: tuple[FeatureSpec, ...]
     step_seconds: float
+    alignment: str = "rlds"
 
     def __post_init__(self) -> None:
+        if self.alignment not in ALIGNMENTS:
+            raise unknown_name("alignment", self.alignment, ALIGNMENTS)
         names = [feature.name for feature in self.all_features]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
@@ -246,14 +252,19 @@ class EpisodeSpec:
 
     def to_json(self) -> str:
         """Returns the spec as JSON text that `from_json` reads back."""
-        return json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True)
+        raw = dataclasses.asdict(self)
+        # Left out where it is the usual one: logs carry digests from before it was.
+        if self.alignment == ALIGNMENTS[0]:
+            del raw["alignment"]
+        return json.dumps(raw, indent=1, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> EpisodeSpec:
         """Reads a spec that `to_json` wrote."""
         raw = json.loads(text)
         features = tuple(_feature_from_dict(feature) for feature in raw["features"])
-        return cls(raw["name"], features, raw["step_seconds"])
+        alignment = raw.get("alignment", ALIGNMENTS[0])
+        return cls(raw["name"], features, raw["step_seconds"], alignment)
 
     def digest(self) -> str:
         """Returns 16 hexadecimal digits that change whenever the spec does."""

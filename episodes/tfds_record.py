@@ -12,9 +12,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from thresher.episodes.episode import Episode
+from thresher.episodes.example_wire import (
+    FeatureBytes,
+    bytes_feature,
+    encode_example,
+    float_feature,
+    int_feature,
+    parse_example,
+)
 from thresher.episodes.images import EncodedImages
 from thresher.episodes.metadata import EpisodeMetadata
 from thresher.episodes.spec import Column, EpisodeSpec, FeatureSpec
@@ -37,13 +44,13 @@ def is_bytes(feature: FeatureSpec) -> bool:
 
 def encode_record(episode: Episode, spec: EpisodeSpec) -> bytes:
     """Returns the record of an episode; the same episode gives the same bytes."""
-    example = tf.train.Example()
-    entries = example.features.feature
-    for feature in spec.all_features:
-        _write(entries[f"steps/{feature.name}"], feature, episode.steps[feature.name])
+    features = {
+        f"steps/{feature.name}": _encode(feature, episode.steps[feature.name])
+        for feature in spec.all_features
+    }
     for path, value in _metadata_leaves(episode).items():
-        _write_value(entries[f"{METADATA}/{path}"], value)
-    return bytes(example.SerializeToString(deterministic=True))
+        features[f"{METADATA}/{path}"] = _encode_value(value)
+    return encode_example(features)
 
 
 def decode_record(record: bytes, spec: EpisodeSpec) -> Episode:
@@ -53,48 +60,47 @@ def decode_record(record: bytes, spec: EpisodeSpec) -> Episode:
       ValueError: The bytes are no such record.
     """
     try:
-        entries = tf.train.Example.FromString(record).features.feature
+        entries = parse_example(record)
         steps = {
-            feature.name: _read(entries[f"steps/{feature.name}"], feature)
+            feature.name: _decode(entries[f"steps/{feature.name}"], feature)
             for feature in spec.all_features
         }
         return Episode(steps, _read_metadata(entries))
+    # Whatever a hostile record breaks on the way, it is no record.
     except Exception as error:
-        raise ValueError(f"not a record of {spec.name!r}: {error}") from error
+        raise ValueError(f"not a record of {spec.name!r}: {error!r}") from error
 
 
 def record_id(record: bytes) -> str:
     """Returns the episode id that a record says it has; empty if it says none."""
-    entries = tf.train.Example.FromString(record).features.feature
-    values = entries[f"{METADATA}/episode_id"].bytes_list.value
+    entry = parse_example(record).get(f"{METADATA}/episode_id")
+    values = entry.as_bytes() if entry else []
     return values[0].decode() if values else ""
 
 
-def _write(entry: tf.train.Feature, feature: FeatureSpec, column: Column) -> None:
+def _encode(feature: FeatureSpec, column: Column) -> bytes:
     if isinstance(column, EncodedImages):
-        entry.bytes_list.value.extend(column.frames)
-    elif is_bytes(feature):
-        entry.bytes_list.value.extend(step.tobytes() for step in column)
-    elif feature.dtype == "str":
-        entry.bytes_list.value.extend(str(text).encode() for text in column.flat)
-    elif feature.dtype == "float32":
-        entry.float_list.value.extend(column.reshape(-1).tolist())
-    else:
-        entry.int64_list.value.extend(column.reshape(-1).astype(np.int64).tolist())
-
-
-def _read(entry: tf.train.Feature, feature: FeatureSpec) -> Column:
-    if feature.is_image:
-        return EncodedImages(tuple(entry.bytes_list.value), feature.encoding)
+        return bytes_feature(column.frames)
     if is_bytes(feature):
-        joined = b"".join(entry.bytes_list.value)
-        flat = np.frombuffer(joined, dtype=feature.dtype).copy()
+        return bytes_feature(step.tobytes() for step in column)
+    if feature.dtype == "str":
+        return bytes_feature(str(text).encode() for text in column.flat)
+    if feature.dtype == "float32":
+        return float_feature(column.reshape(-1))
+    return int_feature(column.reshape(-1).astype(np.int64))
+
+
+def _decode(entry: FeatureBytes, feature: FeatureSpec) -> Column:
+    if feature.is_image:
+        return EncodedImages(tuple(entry.as_bytes()), feature.encoding)
+    if is_bytes(feature):
+        flat = np.frombuffer(b"".join(entry.as_bytes()), dtype=feature.dtype).copy()
     elif feature.dtype == "str":
-        flat = np.array([v.decode() for v in entry.bytes_list.value], dtype=object)
+        flat = np.array([value.decode() for value in entry.as_bytes()], dtype=object)
     elif feature.dtype == "float32":
-        flat = np.array(entry.float_list.value, dtype=np.float32)
+        flat = entry.as_floats()
     else:
-        flat = np.array(entry.int64_list.value, dtype=np.int64).astype(feature.dtype)
+        flat = entry.as_ints().astype(feature.dtype)
     return flat.reshape(-1, *feature.shape)
 
 
@@ -115,25 +121,24 @@ def _metadata_leaves(episode: Episode) -> dict[str, Any]:
     return leaves
 
 
-def _write_value(entry: tf.train.Feature, value: Any) -> None:
+def _encode_value(value: Any) -> bytes:
     if isinstance(value, (tuple, list)):
-        entry.bytes_list.value.extend(str(item).encode() for item in value)
-    elif isinstance(value, float):
-        entry.float_list.value.append(value)
-    elif isinstance(value, int):
-        entry.int64_list.value.append(value)
-    else:
-        # str enums write their value, not their name.
-        entry.bytes_list.value.append(getattr(value, "value", value).encode())
+        return bytes_feature(str(item).encode() for item in value)
+    if isinstance(value, float):
+        return float_feature(np.array([value]))
+    if isinstance(value, int):
+        return int_feature(np.array([value]))
+    # str enums write their value, not their name.
+    return bytes_feature([getattr(value, "value", value).encode()])
 
 
-def _read_metadata(entries: Mapping[str, tf.train.Feature]) -> EpisodeMetadata:
+def _read_metadata(entries: Mapping[str, FeatureBytes]) -> EpisodeMetadata:
     raw: dict[str, Any] = {"outcome": {}, "behaviour": {}, "provenance": {}}
-    for key in entries:
+    for key, entry in entries.items():
         path = key[len(METADATA) + 1 :]
         if not key.startswith(METADATA) or path == "episode_id":
             continue
-        value = _read_value(entries[key], path)
+        value = _read_value(entry, path)
         head, _, tail = path.partition("/")
         if tail:
             raw[head][tail] = value
@@ -143,11 +148,12 @@ def _read_metadata(entries: Mapping[str, tf.train.Feature]) -> EpisodeMetadata:
     return EpisodeMetadata.from_dict(raw)
 
 
-def _read_value(entry: tf.train.Feature, path: str) -> Any:
+def _read_value(entry: FeatureBytes, path: str) -> Any:
     if path in JSON_FIELDS:
-        return json.loads(entry.bytes_list.value[0])
+        return json.loads(entry.as_bytes()[0])
     if path == "object_ids":
-        return tuple(item.decode() for item in entry.bytes_list.value)
-    kind = entry.WhichOneof("kind")
-    value = getattr(entry, kind).value[0]
-    return value.decode() if kind == "bytes_list" else value
+        return tuple(item.decode() for item in entry.as_bytes())
+    if entry.kind == "bytes":
+        return entry.as_bytes()[0].decode()
+    numbers = entry.as_floats() if entry.kind == "float" else entry.as_ints()
+    return numbers[0].item()

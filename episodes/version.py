@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,14 @@ from thresher.episodes.index import read_index
 from thresher.episodes.spec import EpisodeSpec
 
 CHECKSUMS = "checksums.json"
+CROISSANT = "croissant.json"
 EPISODES = "episodes.parquet"
 LINEAGE = "lineage.json"
+PICTURE = "episodes.png"
 SPEC = "spec.json"
 STATISTICS = "statistics.json"
+SUMMARIES = "summaries.parquet"
+EXCLUDED = "excluded.parquet"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +37,6 @@ class Version:
       version: 'major.minor.patch'.
       digest: SHA-256 of its checksums, and so of everything in it.
       spec: What its episodes are.
-      index: episodes.parquet: one row an episode.
       lineage: lineage.json.
     """
 
@@ -40,8 +45,27 @@ class Version:
     version: str
     digest: str
     spec: EpisodeSpec
-    index: pa.Table
     lineage: dict[str, Any]
+
+    @functools.cached_property
+    def index(self) -> pa.Table:
+        """episodes.parquet: one row an episode; all of it, in memory.
+
+        Raises:
+          UserError: It cannot be read.
+        """
+        return self.columns(None)
+
+    def columns(self, names: Sequence[str] | None) -> pa.Table:
+        """Returns some columns of the index, or, for None, all of them.
+
+        Raises:
+          UserError: They cannot be read.
+        """
+        try:
+            return read_index(self.path / EPISODES, names)
+        except (OSError, ValueError) as error:
+            raise _damaged(self.path, error) from error
 
 
 def open_version(path: Path) -> Version:
@@ -67,17 +91,21 @@ def open_version(path: Path) -> Version:
             "by running the same `tfds build` again"
         )
     try:
+        lineage = json.loads((path / LINEAGE).read_text())
         return Version(
             path=path,
-            name=path.parent.name,
+            name=lineage.get("recipe", {}).get("name", path.parent.name),
             version=path.name,
             digest=hashlib.sha256((path / CHECKSUMS).read_bytes()).hexdigest(),
             spec=EpisodeSpec.from_json((path / SPEC).read_text()),
-            index=read_index(path / EPISODES),
-            lineage=json.loads((path / LINEAGE).read_text()),
+            lineage=lineage,
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"the side files of {path} are damaged ({error}); restore the version "
-            "from a good copy"
-        ) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    return UserError(
+        f"the side files of {path} are damaged ({error}); restore the version from a "
+        "good copy"
+    )

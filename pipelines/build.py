@@ -13,32 +13,35 @@ import fcntl
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
-import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from thresher.episodes.errors import UserError
 from thresher.episodes.files import require_free_space, require_writable, sha256_file
-from thresher.episodes.index import write_index
+from thresher.episodes.index import read_index
 from thresher.episodes.run_record import recording
 from thresher.episodes.spec import EpisodeSpec
 from thresher.episodes.version import Version, open_version
-from thresher.pipelines.index_logs import IndexUnit, common_spec, merge_indexes
-from thresher.pipelines.ingest.reader import find_logs
-from thresher.pipelines.plan import make_plan, plan_digest
+from thresher.pipelines.find_sources import FoundSources, find_sources
+from thresher.pipelines.index_logs import IndexUnit
+from thresher.pipelines.plan import Plan, make_plan, write_plan
+from thresher.pipelines.prove import ProofUnit
 from thresher.pipelines.recipe import Recipe
-from thresher.pipelines.seal import unproven_shards, write_side_files
+from thresher.pipelines.seal import Sealing, write_side_files
 from thresher.pipelines.select import Selection, select
+from thresher.pipelines.semver import previous_version, require_right_number
+from thresher.pipelines.sources import merge_indexes
 from thresher.pipelines.stage import local_options, run_stage
 from thresher.pipelines.write import ShardUnit, shard_units
 
 RUN = "run.json"
 # Changes when the same logs would be indexed differently.
-_INDEX_FORMAT = "2"
+_INDEX_FORMAT = "3"
 _PROOF_ROUNDS = 2
+_NUMBERED = ("split", "episode_id", "source_id", "success", "task", "language")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,15 +50,18 @@ class Build:
 
     Attributes:
       recipe: What decides the version.
-      logs: Folder of the raw logs.
+      root: Folder that the recipe's paths are relative to; the folder of the raw logs
+        itself, where the recipe names no sources.
       target: The version's folder: <data_dir>/<name>/<version>.
       options: Beam's; None for this machine's processors.
+      alignment: 'rlds', or 'oxe' to convert the episodes of sealed versions.
     """
 
     recipe: Recipe
-    logs: Path
+    root: Path
     target: Path
     options: Optional[PipelineOptions] = None
+    alignment: str = "rlds"
 
     @property
     def work(self) -> Path:
@@ -68,61 +74,86 @@ def build_version(build: Build) -> Version:
 
     Raises:
       UserError: No logs, logs of different specs, a version of other content under
-        the same number, another build of it under way, too little room, nothing left
-        to write.
+        the same number, a number that promises less change than there is, another
+        build of it under way, too little room, nothing left to write.
     """
-    logs = find_logs(build.logs)
+    options = build.options or local_options(0)
     if build.target.exists():
-        return _same_version(build, logs)
+        return _same_version(build, options)
     require_writable(build.work)
     with _only_build(build.work):
-        configuration = {"recipe": build.recipe.to_dict(), "logs": str(build.logs)}
+        # Another build may have sealed it while this one waited for nothing.
+        if build.target.exists():
+            return _same_version(build, options)
+        configuration = {"recipe": build.recipe.to_dict(), "root": str(build.root)}
         with recording("build", build.work / RUN, configuration) as record:
-            version = _build(build, logs)
+            version = _build(build, options)
             record.results.update(
-                episodes=version.index.num_rows, dataset_digest=version.digest
+                episodes=version.lineage["episodes"]["written"],
+                dataset_digest=version.digest,
             )
         (build.work / RUN).replace(build.target / RUN)
         shutil.rmtree(build.work)
     return version
 
 
-def _build(build: Build, logs: list[Path]) -> Version:
-    options = build.options or local_options(0)
-    spec = common_spec(logs)
-    index = _index(build, logs, spec, options)
-    selection = select(index, build.recipe)
-    plan = make_plan(selection.kept, build.recipe.plan)
-    require_free_space(build.work, int(sum(plan["length_bytes"].to_pylist()) * 1.2))
-    folder = _version_folder(build, plan, spec)
+def _build(build: Build, options: PipelineOptions) -> Version:
+    recipe = build.recipe
+    found = find_sources(build.recipe, build.root, build.work, options, build.alignment)
+    index = _index(build, found, options)
+    selection = select(index, recipe, found.sources)
+    plan = _plan(selection, recipe)
+    bench = selection.bench
+    require_free_space(build.work, int(bench.size[plan.rows].sum() * 1.2))
+    folder = _version_folder(build, plan, found.spec, index)
     plan_file = folder.parent / f"{folder.name}.plan.parquet"
-    write_index(plan, plan_file)
-    units = shard_units(plan, plan_file, folder, build.logs, spec, build.recipe.name)
+    if not plan_file.exists():
+        write_plan(plan, index, bench.weight, bench.flags, plan_file)
+    _check_number(build, found.spec, plan_file)
+    units = shard_units(
+        plan,
+        plan_file,
+        folder,
+        found.sources,
+        found.spec,
+        recipe.name,
+        recipe.plan.file_format,
+    )
     _write_and_prove(units, options)
-    _seal(build, folder, spec, plan, units, selection, index)
+    parents = {n: v for n, v in found.versions.items() if found.sources[n].is_version}
+    sealing = Sealing(
+        folder, recipe, found.spec, selection, units, found.sources, parents
+    )
+    _seal(build, sealing)
     return open_version(build.target)
 
 
-def _index(
-    build: Build, logs: list[Path], spec: EpisodeSpec, options: PipelineOptions
-) -> pa.Table:
+def _index(build: Build, found: FoundSources, options: PipelineOptions) -> Path:
+    """Indexes every log once and returns the numbered index of all sources."""
     folder = build.work / "index"
     folder.mkdir(exist_ok=True)
-    units = [
-        IndexUnit(
-            root=build.logs,
-            log=log,
-            spec=spec,
-            path=folder / _index_name(log, build.logs, spec),
-            size=log.stat().st_size,
-        )
-        for log in logs
+    units: list[list[IndexUnit]] = [
+        [
+            IndexUnit(
+                root=source.root,
+                log=log,
+                spec=found.spec,
+                path=folder / _index_name(log, source.root, found.spec, source.reader),
+                size=log.stat().st_size,
+                reader=source.reader,
+            )
+            for log in logs
+        ]
+        for source, logs in zip(found.sources, found.logs)
     ]
-    run_stage("index and check (bytes)", units, options)
-    return merge_indexes(units)
+    run_stage("index and check (bytes)", [u for each in units for u in each], options)
+    index = build.work / "index.parquet"
+    paths = [[unit.path for unit in each] for each in units]
+    merge_indexes(found.sources, paths, index)
+    return found.labelled(index)
 
 
-def _index_name(log: Path, root: Path, spec: EpisodeSpec) -> str:
+def _index_name(log: Path, root: Path, spec: EpisodeSpec, reader: str) -> str:
     """Names an index by what it depends on, so that a changed log is read again."""
     state = log.stat()
     parts = (
@@ -131,27 +162,59 @@ def _index_name(log: Path, root: Path, spec: EpisodeSpec) -> str:
         str(state.st_size),
         str(state.st_mtime_ns),
         spec.digest(),
+        reader,
     )
     return hashlib.sha256("/".join(parts).encode()).hexdigest()[:24] + ".parquet"
 
 
-def _version_folder(build: Build, plan: pa.Table, spec: EpisodeSpec) -> Path:
-    """Returns the folder of the shards; shards of another plan are removed."""
-    settings = json.dumps(build.recipe.to_dict(), sort_keys=True) + spec.digest()
-    folder = build.work / f"version-{plan_digest(plan, settings)}"
+def _plan(selection: Selection, recipe: Recipe) -> Plan:
+    bench = selection.bench
+    rows = bench.kept
+    return make_plan(
+        rows,
+        bench.ids[rows],
+        bench.split[rows],
+        bench.size[rows],
+        bench.copies[rows],
+        bench.split_names,
+        recipe.plan,
+    )
+
+
+def _version_folder(build: Build, plan: Plan, spec: EpisodeSpec, index: Path) -> Path:
+    """Returns the folder of the shards; what another plan left is removed."""
+    settings = "/".join(
+        (
+            json.dumps(build.recipe.to_dict(), sort_keys=True),
+            spec.digest(),
+            sha256_file(index),
+        )
+    )
+    folder = build.work / f"version-{plan.digest(settings)}"
     for other in build.work.glob("version-*"):
-        if other.name != folder.name and other.is_dir():
+        if other.name.split(".")[0] == folder.name:
+            continue
+        if other.is_dir():
             shutil.rmtree(other)
+        else:
+            other.unlink()
     folder.mkdir(exist_ok=True)
     return folder
 
 
-def _write_and_prove(units: list[ShardUnit], options: PipelineOptions) -> None:
+def _check_number(build: Build, spec: EpisodeSpec, plan_file: Path) -> None:
+    before = previous_version(build.target)
+    if before is not None:
+        planned = read_index(plan_file, _NUMBERED)
+        require_right_number(build.target, before, spec, planned)
+
+
+def _write_and_prove(units: Sequence[ShardUnit], options: PipelineOptions) -> None:
     """Writes shards until all are proven; a shard that is not is written again."""
     problems: dict[ShardUnit, list[str]] = {}
     for _ in range(_PROOF_ROUNDS):
         run_stage("write", units, options)
-        problems = unproven_shards(units)
+        problems = unproven_shards(units, options)
         if not problems:
             return
         for unit in problems:
@@ -161,37 +224,64 @@ def _write_and_prove(units: list[ShardUnit], options: PipelineOptions) -> None:
     )
     raise UserError(
         f"shards are not as planned after {_PROOF_ROUNDS} attempts ({named}); check "
-        "the disk and the raw logs, and run the same command again"
+        "the disk and the sources, and run the same command again"
     )
 
 
-def _seal(
-    build: Build,
-    folder: Path,
-    spec: EpisodeSpec,
-    plan: pa.Table,
-    units: list[ShardUnit],
-    selection: Selection,
-    index: pa.Table,
-) -> None:
-    write_side_files(folder, build.recipe, spec, plan, units, selection, index)
-    for hidden in folder.glob(".*"):
+def unproven_shards(
+    units: Sequence[ShardUnit], options: PipelineOptions
+) -> dict[ShardUnit, list[str]]:
+    """Returns what is wrong with each shard that is not as planned."""
+    proofs = [ProofUnit(unit) for unit in units]
+    for proof in proofs:
+        proof.forget_if_stale()
+    run_stage("prove", proofs, options)
+    found = {proof.shard: proof.problems() for proof in proofs}
+    return {unit: problems for unit, problems in found.items() if problems}
+
+
+def _seal(build: Build, sealing: Sealing) -> None:
+    write_side_files(sealing)
+    for hidden in sealing.folder.glob(".*"):
         hidden.unlink()
-    folder.rename(build.target)
+    sealing.folder.rename(build.target)
 
 
-def _same_version(build: Build, logs: list[Path]) -> Version:
-    """Returns the version that is there, if these logs and this recipe made it."""
+def _same_version(build: Build, options: PipelineOptions) -> Version:
+    """Returns the version that is there, if these sources and this recipe made it."""
     version = open_version(build.target)
-    was = {log["file"]: log["sha256"] for log in version.lineage["raw_logs"]}
-    now = {log.relative_to(build.logs).as_posix(): sha256_file(log) for log in logs}
-    if was != now or version.lineage["recipe"] != build.recipe.to_dict():
-        what = "raw logs" if was != now else "recipe"
-        raise UserError(
-            f"{build.target} exists and was built from other {what}; versions never "
-            "change: raise the version number, or build again with --overwrite"
-        )
+    if version.lineage["recipe"] != build.recipe.to_dict():
+        raise _other_content(build, "recipe")
+    found = find_sources(build.recipe, build.root, build.work, options, build.alignment)
+    was = {
+        (log["source"], log["file"]): log["sha256"] for log in version.lineage["raw_logs"]
+    }
+    now = {
+        (source.name, log.relative_to(source.root).as_posix()): sha256_file(log)
+        for source, logs in zip(found.sources, found.logs)
+        for log in logs
+    }
+    if was != now:
+        raise _other_content(build, "raw logs")
+    parents = [parent["digest"] for parent in version.lineage["parents"]]
+    if parents != [
+        found.versions[number].digest
+        for number, source in enumerate(found.sources)
+        if source.is_version
+    ]:
+        raise _other_content(build, "parents")
+    # A build that was killed right after its seal leaves its work behind.
+    if build.work.exists():
+        with contextlib.suppress(UserError), _only_build(build.work):
+            shutil.rmtree(build.work, ignore_errors=True)
     return version
+
+
+def _other_content(build: Build, what: str) -> UserError:
+    return UserError(
+        f"{build.target} exists and was built from other {what}; versions never "
+        "change: raise the version number, or build again with --overwrite"
+    )
 
 
 @contextlib.contextmanager

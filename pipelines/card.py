@@ -6,33 +6,55 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thresher.episodes.spec import EpisodeSpec
+from thresher.episodes.version import PICTURE
+
+_SHOWN_ENTRIES = 8
+_PICTURE_NOTE = (
+    "The first successes (green) and failures (orange) of the training split.\n"
+)
+_ALIGNMENT = {
+    "rlds": "Step t holds observation, action, and the reward and discount that "
+    "followed; the action, reward and discount of the last step mean nothing.",
+    "oxe": "OXE alignment: the last step holds a valid action and the last reward; the "
+    "final observation is left out.",
+}
 
 
 def dataset_card(
-    spec: EpisodeSpec, lineage: Mapping[str, Any], splits: Mapping[str, int]
+    spec: EpisodeSpec,
+    lineage: Mapping[str, Any],
+    splits: Mapping[str, int],
+    statistics: Mapping[str, Any],
+    *,
+    has_picture: bool,
 ) -> str:
     """Returns the card as Markdown.
 
     Args:
       spec: What the episodes are.
       lineage: What lineage.json holds.
-      splits: Episodes of each split.
+      splits: Records of each split.
+      statistics: What statistics.json holds.
+      has_picture: Whether there is a picture of some episodes beside it.
     """
     recipe = lineage["recipe"]
+    picture = f"![Some episodes, first frame to last]({PICTURE})\n\n" + _PICTURE_NOTE
     parts = [
-        f"# {recipe['name']} {recipe['version']}\n\n{recipe['description']}\n",
-        "## Episodes\n\n" + _table(("split", "episodes"), list(splits.items())),
+        f"# {recipe['name']} {recipe['version']}\n\n{recipe['description'].strip()}\n",
+        picture if has_picture else "",
+        "## Episodes\n\n" + _table(("split", "episodes"), sorted(splits.items())),
         "## Successes and failures\n\n" + _ratio_table(lineage["success_ratio"]),
+        _rebalancing(lineage),
         "## Left out\n\n" + _exclusions(lineage["excluded"]),
-        "## Features\n\nStep t holds observation, action, and the reward and discount "
-        "that followed; the action, reward and discount of the last step mean "
-        "nothing.\n\n" + _feature_table(spec),
+        _flags(lineage),
+        f"## Features\n\n{_ALIGNMENT[spec.alignment]}\n\n" + _feature_table(spec),
+        "## Statistics\n\n" + _statistics_table(statistics),
         "## Made from\n\n" + _sources(lineage),
         "## Load\n\n```python\nimport tensorflow_datasets as tfds\n\n"
         "builder = tfds.builder_from_directory(PATH_TO_THIS_FOLDER)\n"
         'episodes = builder.as_dataset(split="train")\n```\n',
     ]
-    return "\n".join(parts)
+    return "\n".join(part for part in parts if part)
 
 
 def _ratio_table(stages: Sequence[Mapping[str, Any]]) -> str:
@@ -42,6 +64,74 @@ def _ratio_table(stages: Sequence[Mapping[str, Any]]) -> str:
         ratio = f"{yes / (yes + no):.1%}" if yes + no else "–"
         rows.append((stage["name"], yes, no, ratio))
     return _table(("stage", "successes", "failures", "success ratio"), rows)
+
+
+def _rebalancing(lineage: Mapping[str, Any]) -> str:
+    parts = []
+    if lineage["rebalanced"]:
+        rows = [
+            (
+                ", ".join(stratum["stratum"]) or "all",
+                stratum["method"],
+                "{} / {}".format(*stratum["before"]),
+                "{} / {}".format(*stratum["after"]),
+                f"{stratum['asked']:.1%}",
+                f"{stratum['achieved']:.1%}",
+                stratum["unknown"],
+            )
+            for stratum in lineage["rebalanced"]
+        ]
+        head = ("stratum", "method", "before", "after", "asked", "achieved", "unknown")
+        parts.append(
+            "Training split by stratum, successes / failures. Dropped episodes are in "
+            "`excluded.parquet` (stage `rebalance`), repeated ones in "
+            "`episodes.parquet` (`copy` above 0).\n\n" + _table(head, rows)
+        )
+    if lineage["mixed"]:
+        rows = [
+            (
+                source["source"],
+                source["before"],
+                source["after"],
+                f"{source['asked']:.1%}",
+                f"{source['achieved']:.1%}",
+            )
+            for source in lineage["mixed"]
+        ]
+        head = ("source", "episodes", "written", "share asked", "share achieved")
+        parts.append("Training split by source.\n\n" + _table(head, rows))
+    return "\n".join(parts)
+
+
+def _flags(lineage: Mapping[str, Any]) -> str:
+    if not lineage["flags"] and not lineage["episodes"]["released"]:
+        return ""
+    rows = list(lineage["flags"].items())
+    released = lineage["episodes"]["released"]
+    return (
+        "## To look at\n\nEpisodes that are in, and that a check remarked on "
+        "(`flags` in `episodes.parquet`).\n\n"
+        + _table(("check", "episodes"), rows)
+        + (f"\n{released} of them were let go by a rule.\n" if released else "")
+    )
+
+
+def _statistics_table(statistics: Mapping[str, Any]) -> str:
+    split = "train" if "train" in statistics else next(iter(statistics), "")
+    rows = [
+        (f"`{name}`", *(_short(facts[key]) for key in ("mean", "std", "min", "max")))
+        for name, facts in statistics.get(split, {}).items()
+    ]
+    return (
+        f"Of the {split} split; images by their first frame, a channel each. All "
+        "splits, with quantiles: `statistics.json`.\n\n"
+        + _table(("feature", "mean", "std", "min", "max"), rows)
+    )
+
+
+def _short(values: Sequence[float]) -> str:
+    shown = ", ".join(f"{value:.3g}" for value in values[:_SHOWN_ENTRIES])
+    return shown + (", …" if len(values) > _SHOWN_ENTRIES else "")
 
 
 def _exclusions(excluded: Mapping[str, Mapping[str, int]]) -> str:
@@ -80,10 +170,18 @@ def _feature_table(spec: EpisodeSpec) -> str:
 def _sources(lineage: Mapping[str, Any]) -> str:
     logs = lineage["raw_logs"]
     return (
-        f"{sum(log['episodes'] for log in logs):,} episodes in {len(logs):,} raw logs "
+        _parents(lineage["parents"])
+        + f"{sum(log['episodes'] for log in logs):,} episodes in {len(logs):,} raw logs "
         f"(`lineage.json` has the digest of each), by code revision "
         f"`{lineage['code_revision']}`.\n"
     )
+
+
+def _parents(parents: Sequence[Mapping[str, Any]]) -> str:
+    if not parents:
+        return ""
+    rows = [(p["name"], p["version"], f"`{p['digest'][:16]}`") for p in parents]
+    return _table(("parent", "version", "digest"), rows) + "\n"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from thresher.episodes.contract import violations
 from thresher.episodes.errors import UserError
 from thresher.episodes.files import sha256_file
-from thresher.episodes.index import index_row, index_table, read_index, write_index
+from thresher.episodes.index import index_row, index_table, write_index
+from thresher.episodes.measurements import measure
 from thresher.episodes.raw_log import EpisodePointer
 from thresher.episodes.spec import EpisodeSpec
 from thresher.pipelines.ingest.reader import LogReader, open_log
@@ -31,6 +31,7 @@ class IndexUnit:
       spec: What every episode must be.
       path: The index of this file.
       size: Bytes of the log.
+      reader: How it is read; see `open_log`.
     """
 
     root: Path
@@ -38,6 +39,7 @@ class IndexUnit:
     spec: EpisodeSpec
     path: Path
     size: int
+    reader: str = ""
 
     def run(self) -> None:
         """Reads and checks every episode and writes the index."""
@@ -46,7 +48,7 @@ class IndexUnit:
     def _rows(self) -> Iterator[dict[str, Any]]:
         name = self.log.relative_to(self.root).as_posix()
         digest = sha256_file(self.log)
-        reader = open_log(self.log)
+        reader = open_log(self.log, self.reader)
         pointers = reader.pointers()
         position = 0
         while True:
@@ -70,8 +72,14 @@ class IndexUnit:
                 name, pointer.offset, pointer.length, digest, str(error)
             )
         broken = [f"{v.rule}: {v.message}" for v in violations(episode, self.spec)]
+        measured = None
+        if not broken:
+            try:
+                measured = measure(episode, self.spec)
+            except ValueError as error:
+                broken = [f"values: {error}"]
         relative = dataclasses.replace(pointer, file=name)
-        return index_row(episode, relative, broken, log_digest=digest)
+        return index_row(episode, relative, broken, digest, measured)
 
 
 def unreadable_row(
@@ -94,17 +102,20 @@ def unreadable_row(
     return row
 
 
-def common_spec(logs: Sequence[Path]) -> EpisodeSpec:
+def common_spec(logs: Sequence[tuple[Path, str]]) -> EpisodeSpec:
     """Returns the spec that all readable logs share.
+
+    Args:
+      logs: Each log with how it is read.
 
     Raises:
       UserError: Two logs hold different kinds of episodes, or none can be opened.
     """
     specs: dict[str, tuple[Path, EpisodeSpec]] = {}
     damage: list[str] = []
-    for log in logs:
+    for log, reader in logs:
         try:
-            spec = open_log(log).spec
+            spec = open_log(log, reader).spec
         except UserError as error:
             damage.append(str(error))
             continue
@@ -114,26 +125,14 @@ def common_spec(logs: Sequence[Path]) -> EpisodeSpec:
     if len(specs) > 1:
         (first, a), (second, b) = list(specs.values())[:2]
         raise UserError(
-            f"{first} and {second} hold different episodes ({_difference(a, b)}); "
+            f"{first} and {second} hold different episodes ({spec_difference(a, b)}); "
             "build a version from logs of one spec"
         )
     return next(iter(specs.values()))[1]
 
 
-def merge_indexes(units: Sequence[IndexUnit]) -> pa.Table:
-    """Returns the index of all logs, in the order of file and position."""
-    tables = [read_index(unit.path) for unit in units]
-    return pa.concat_tables(tables).sort_by(
-        [("file", "ascending"), ("offset", "ascending")]
-    )
-
-
-def is_sound(index: pa.Table) -> pa.ChunkedArray:
-    """Returns a mask of the rows that break no rule."""
-    return pc.equal(pc.list_value_length(index["violations"]), 0)
-
-
-def _difference(a: EpisodeSpec, b: EpisodeSpec) -> str:
+def spec_difference(a: EpisodeSpec, b: EpisodeSpec) -> str:
+    """Returns the first thing in which two specs differ."""
     ours = {feature.name: feature for feature in a.all_features}
     theirs = {feature.name: feature for feature in b.all_features}
     for name in sorted(set(ours) ^ set(theirs)):

@@ -27,19 +27,36 @@ def overview(version: Version) -> Iterator[str]:
 
 
 def _split_lines(version: Version) -> Iterator[str]:
-    names = ("split", "num_steps", "success")
-    rows = list(zip(*(version.index[name].to_pylist() for name in names)))
-    for split in sorted({split for split, _, _ in rows}):
-        steps = [count for name, count, _ in rows if name == split]
-        outcomes = Counter(success for name, _, success in rows if name == split)
-        known = outcomes["yes"] + outcomes["no"]
-        share = f"{outcomes['yes'] / known:.1%}" if known else "unknown"
-        yield f"{split:<10}{len(steps):>10,}{sum(steps):>12,}{share:>10}"
+    names = ("split", "num_steps", "success", "sampling_weight")
+    rows = list(zip(*(version.columns(names)[name].to_pylist() for name in names)))
+    for split in sorted({row[0] for row in rows}):
+        mine = [row for row in rows if row[0] == split]
+        mass: Counter[str] = Counter()
+        for _, _, success, weight in mine:
+            mass[success] += weight
+        known = mass["yes"] + mass["no"]
+        share = f"{mass['yes'] / known:.1%}" if known else "unknown"
+        steps = sum(row[1] for row in mine)
+        yield f"{split:<10}{len(mine):>10,}{steps:>12,}{share:>10}"
+    for stratum in version.lineage["rebalanced"]:
+        yield (
+            f"  {', '.join(stratum['stratum']) or 'all'}: {stratum['method']} to "
+            f"{stratum['asked']:.1%}, achieved {stratum['achieved']:.1%}, successes / "
+            f"failures {'{} / {}'.format(*stratum['before'])} → "
+            f"{'{} / {}'.format(*stratum['after'])}"
+        )
+    for source in version.lineage["mixed"]:
+        yield (
+            f"  {source['source']}: share {source['asked']:.1%} asked, "
+            f"{source['achieved']:.1%} achieved"
+        )
 
 
 def _history_lines(version: Version) -> Iterator[str]:
     lineage = version.lineage
     logs, counts = lineage["raw_logs"], lineage["episodes"]
+    for parent in lineage["parents"]:
+        yield f"from {parent['name']} {parent['version']} ({parent['digest'][:16]})"
     yield (
         f"from {counts['indexed']:,} episodes in {len(logs):,} raw logs, "
         f"{counts['written']:,} written"
@@ -47,4 +64,7 @@ def _history_lines(version: Version) -> Iterator[str]:
     for stage, reasons in sorted(lineage["excluded"].items()):
         told = ", ".join(f"{why} {count:,}" for why, count in sorted(reasons.items()))
         yield f"  left out by {stage}: {told}"
+    if lineage["flags"]:
+        told = ", ".join(f"{why} {n:,}" for why, n in lineage["flags"].items())
+        yield f"  flagged: {told}"
     yield f"code {lineage['code_revision']}"

@@ -5,44 +5,123 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Optional
 
-from thresher.episodes.errors import UserError
+from thresher.episodes.errors import UserError, unknown_name
+from thresher.pipelines.checks import Check, merged_checks
 from thresher.pipelines.plan import PlanConfig
-from thresher.pipelines.rebalance import RebalanceConfig
+from thresher.pipelines.rebalance import METHODS, RebalanceConfig
 from thresher.pipelines.split import SplitConfig
 
-_VERSION = re.compile(r"\d+\.\d+\.\d+")
+_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+NEAR_DUPLICATES = ("report", "drop")
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceConfig:
+    """Where episodes come from; exactly one of `logs` and `version` is given.
+
+    Attributes:
+      logs: Folder of raw logs, or a file or glob of other recordings.
+      mapping: Mapping file that makes episodes of recordings; empty for raw logs.
+      version: Folder of a sealed version, whose records are copied.
+      weight: Share of its episodes in the training split, relative to the others'.
+      where: Condition that its episodes must meet.
+    """
+
+    logs: str = ""
+    mapping: str = ""
+    version: str = ""
+    weight: float = 0.0
+    where: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.logs) == bool(self.version):
+            raise UserError(
+                f"a source names either logs or a version, not {self.logs!r} and "
+                f"{self.version!r}"
+            )
+        if self.mapping and not self.logs:
+            raise UserError(f"mapping {self.mapping!r} needs the logs that it maps")
+        if not 0 <= self.weight < 1e6:
+            raise UserError(
+                f"a source's weight must be positive and below a million, not "
+                f"{self.weight}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How raw logs become a version.
+    """How episodes become a version.
 
     Attributes:
       name: The dataset's name.
       version: 'major.minor.patch'; other records are another major version.
       description: What is in it, for people.
+      sources: Where episodes come from; none: the folder that the build is given.
+      labels: Annotation files whose labels replace the recorded ones, in order.
+      checks: Changes to the default checks, by name.
+      release: Conditions over (index columns, check, message) that let episodes go
+        that a check would set aside.
+      where: Condition that every episode must meet.
+      near_duplicates: 'report' or 'drop': episodes with the same actions whose first
+        and last frames look the same.
       split: How episodes are divided.
       rebalance: What mix the training split is brought to; None leaves it.
+      mix: How sources with weights are brought to them: a method of rebalancing.
       plan: How episodes are laid out.
+      config: Name of the variant, where a dataset has several.
     """
 
     name: str
     version: str
     description: str
+    sources: tuple[SourceConfig, ...] = ()
+    labels: tuple[str, ...] = ()
+    checks: Mapping[str, Check] = dataclasses.field(default_factory=dict)
+    release: tuple[str, ...] = ()
+    where: str = ""
+    near_duplicates: str = "report"
     split: SplitConfig = dataclasses.field(default_factory=SplitConfig)
     rebalance: Optional[RebalanceConfig] = dataclasses.field(
         default_factory=RebalanceConfig
     )
+    mix: str = "downsample"
     plan: PlanConfig = dataclasses.field(default_factory=PlanConfig)
+    config: str = ""
 
     def __post_init__(self) -> None:
+        for what, name in (("dataset", self.name), ("config", self.config or "x")):
+            if not _NAME.fullmatch(name):
+                raise UserError(
+                    f"{name!r} cannot name a {what}: use lower-case letters, digits "
+                    "and '_', beginning with a letter, as in 'bin_grasping'"
+                )
         if not _VERSION.fullmatch(self.version):
             raise UserError(
                 f"version {self.version!r} of {self.name} is not 'major.minor.patch'; "
                 "write it as '1.0.0'"
             )
+        if self.near_duplicates not in NEAR_DUPLICATES:
+            raise unknown_name(
+                "treatment of near duplicates", self.near_duplicates, NEAR_DUPLICATES
+            )
+        if self.mix not in METHODS:
+            raise unknown_name("way to mix sources", self.mix, METHODS)
+        weighted = [source.weight > 0 for source in self.sources]
+        if any(weighted) and not all(weighted):
+            raise UserError(
+                f"{self.name}: some sources have a weight and some have none; give "
+                "one to each, or to none"
+            )
+        merged_checks(self.checks)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether the training split is brought to the sources' weights."""
+        return any(source.weight > 0 for source in self.sources)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values, the same before and after a trip through JSON."""

@@ -1,224 +1,273 @@
-"""Seals a version: proves it from its shards, writes what travels with it.
+"""Seals a version: writes what travels with its shards, and moves it into place.
 
-The proof reads the shards themselves: every planned episode is there once, in its
-place, and its content has the digest that the plan says. Checksums are written last
-and the folder is moved into place in one rename, so a version either is sealed or is
-not there.
+Nothing written here depends on time, machine, workers or the order of anything.
+Checksums are written last and the folder is moved in one rename, so a version either
+is sealed or is not there.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections import Counter
-from collections.abc import Sequence
-from itertools import zip_longest
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import tensorflow_datasets as tfds
+import pyarrow.parquet as pq
 
 from thresher.episodes.files import atomic_write, sha256_file
-from thresher.episodes.index import write_index
-from thresher.episodes.progress import progress
+from thresher.episodes.index import INDEX_SCHEMA, ROW_GROUP_ROWS, streamed_index
 from thresher.episodes.run_record import code_revision
 from thresher.episodes.spec import EpisodeSpec
-from thresher.episodes.tfds_features import features_dict
-from thresher.episodes.tfds_record import decode_record
-from thresher.episodes.version import CHECKSUMS, EPISODES, LINEAGE, SPEC, STATISTICS
+from thresher.episodes.version import (
+    CHECKSUMS,
+    CROISSANT,
+    EPISODES,
+    EXCLUDED,
+    LINEAGE,
+    PICTURE,
+    SPEC,
+    STATISTICS,
+    SUMMARIES,
+    Version,
+)
 from thresher.pipelines.card import dataset_card
+from thresher.pipelines.croissant import croissant
+from thresher.pipelines.picture import picture_strip
 from thresher.pipelines.recipe import Recipe
 from thresher.pipelines.select import Selection
-from thresher.pipelines.statistics import Moments, merge_moments
-from thresher.pipelines.write import ShardUnit, read_records
+from thresher.pipelines.sources import Source
+from thresher.pipelines.statistics import (
+    SummaryMerger,
+    summarised_features,
+    unpack,
+)
+from thresher.pipelines.tfds_info import write_dataset_info
+from thresher.pipelines.workbench import Workbench
+from thresher.pipelines.write import ShardUnit, read_manifest
 
-EXCLUDED = "excluded.parquet"
-
-
-def unproven_shards(units: Sequence[ShardUnit]) -> dict[ShardUnit, list[str]]:
-    """Returns what is wrong with each shard that is not as planned."""
-    found = {}
-    with progress("prove", sum(unit.size for unit in units)) as bar:
-        for unit in units:
-            problems = shard_problems(unit)
-            if problems:
-                found[unit] = problems
-            bar.advance(by=unit.size)
-    return found
+_INTERNAL = ("place", "row", "summary", "relabelled", "parent_split", "violations")
+_RECORD_COLUMNS = ("record_offset", "record_length", "record_digest")
 
 
-def shard_problems(unit: ShardUnit) -> list[str]:
-    """Returns a sentence for everything in a shard that the plan does not say."""
-    try:
-        manifest = json.loads(unit.path.read_text())
-    except (OSError, ValueError) as error:
-        return [f"{unit.path.name} cannot be read ({error})"]
-    planned = [row["episode_id"] for row in unit.rows()]
-    try:
-        found = [
-            decode_record(record, unit.spec).episode_id
-            for record in read_records(unit.file)
-        ]
-    except ValueError as error:
-        return [str(error)]
-    if found != planned:
-        return _differences(planned, found)
-    listed = [episode_id for episode_id, _, _ in manifest["records"]]
-    if listed != planned or sha256_file(unit.file) != manifest["sha256"]:
-        return [f"{unit.file.name} is not the file that its manifest describes"]
-    return []
+@dataclasses.dataclass(frozen=True)
+class Sealing:
+    """Everything that a seal needs.
 
-
-def _differences(planned: Sequence[str], found: Sequence[str]) -> list[str]:
-    missing, foreign = (
-        Counter(planned) - Counter(found),
-        Counter(found) - Counter(planned),
-    )
-    problems = [f"{name} is missing" for name in sorted(missing)]
-    problems += [
-        f"{name} is there twice" if name in planned else f"{name} was never planned"
-        for name in sorted(foreign)
-    ]
-    if not problems:
-        pairs = enumerate(zip_longest(planned, found))
-        place = next(i for i, (want, got) in pairs if want != got)
-        problems = [f"position {place} holds {found[place]}, not {planned[place]}"]
-    return problems
-
-
-def write_side_files(
-    folder: Path,
-    recipe: Recipe,
-    spec: EpisodeSpec,
-    plan: pa.Table,
-    units: Sequence[ShardUnit],
-    selection: Selection,
-    index: pa.Table,
-) -> None:
-    """Writes everything of a version but its shards, checksums last.
-
-    Nothing here depends on time, machine, workers or the order of anything.
+    Attributes:
+      folder: Of the shards, beside the version-to-be.
+      recipe: What decides the version.
+      spec: What its episodes are.
+      selection: Which episodes are in, and why others are not.
+      units: The proven shards.
+      sources: By number.
+      parents: The sealed versions among them, by number.
     """
-    manifests = [json.loads(unit.path.read_text()) for unit in units]
-    write_index(_episodes_table(plan, units, manifests), folder / EPISODES)
-    write_index(selection.excluded, folder / EXCLUDED)
-    atomic_write(folder / SPEC, spec.to_json() + "\n")
-    lineage = _lineage(recipe, spec, selection, index)
+
+    folder: Path
+    recipe: Recipe
+    spec: EpisodeSpec
+    selection: Selection
+    units: Sequence[ShardUnit]
+    sources: Sequence[Source]
+    parents: dict[int, Version]
+
+
+def write_side_files(sealing: Sealing) -> None:
+    """Writes everything of a version but its shards, checksums last."""
+    folder, units = sealing.folder, sealing.units
+    _write_episodes(folder / EPISODES, units)
+    _write_summaries(folder / SUMMARIES, units)
+    _write_excluded(folder / EXCLUDED, sealing.selection.bench)
+    atomic_write(folder / SPEC, sealing.spec.to_json() + "\n")
+    lineage = _lineage(sealing)
     atomic_write(folder / LINEAGE, _json(lineage))
-    atomic_write(folder / STATISTICS, _json(_statistics(units, manifests)))
-    _write_dataset_info(folder, recipe, spec, units, manifests)
-    splits = Counter(plan["split"].to_pylist())
-    atomic_write(
-        folder / "README.md", dataset_card(spec, lineage, dict(sorted(splits.items())))
+    statistics = _statistics(units, sealing.spec)
+    atomic_write(folder / STATISTICS, _json(statistics))
+    write_dataset_info(folder, sealing.recipe, sealing.spec, units)
+    picture = picture_strip(units, sealing.spec)
+    if picture is not None:
+        atomic_write(folder / PICTURE, picture)
+    splits = {unit.split: 0 for unit in units}
+    for unit in units:
+        splits[unit.split] += unit.count
+    card = dataset_card(
+        sealing.spec, lineage, splits, statistics, has_picture=picture is not None
     )
-    atomic_write(folder / CHECKSUMS, _json(_checksums(folder)))
+    atomic_write(folder / "README.md", card)
+    checksums = _checksums(folder, units)
+    atomic_write(
+        folder / CROISSANT, _json(croissant(sealing.recipe, sealing.spec, checksums))
+    )
+    checksums[CROISSANT] = _checksum(folder / CROISSANT)
+    atomic_write(folder / CHECKSUMS, _json({"files": checksums}))
 
 
-def _episodes_table(
-    plan: pa.Table, units: Sequence[ShardUnit], manifests: Sequence[dict[str, Any]]
-) -> pa.Table:
-    """Returns the plan with where each record is: plain TFRecord, random access."""
-    files, offsets, lengths = [], [], []
-    for unit, manifest in zip(units, manifests):
-        for _, offset, length in manifest["records"]:
-            files.append(unit.file.name)
-            offsets.append(offset)
-            lengths.append(length)
-    for name, values, kind in (
-        ("shard_file", files, pa.string()),
-        ("record_offset", offsets, pa.int64()),
-        ("record_length", lengths, pa.int64()),
-    ):
-        plan = plan.append_column(name, pa.array(values, kind))
-    return plan
+def _write_episodes(path: Path, units: Sequence[ShardUnit]) -> None:
+    """Writes the plan with where each record is, shard by shard."""
+    tables = _episode_tables(units)
+    pending = [next(tables)]
+    with streamed_index(path, pending[0].schema) as writer:
+        for table in tables:
+            if sum(part.num_rows for part in pending) >= ROW_GROUP_ROWS:
+                writer.write_table(pa.concat_tables(pending))
+                pending = []
+            pending.append(table)
+        writer.write_table(pa.concat_tables(pending))
 
 
-def _lineage(
-    recipe: Recipe, spec: EpisodeSpec, selection: Selection, index: pa.Table
-) -> dict[str, Any]:
-    logs = Counter(zip(index["file"].to_pylist(), index["log_digest"].to_pylist()))
+def _episode_tables(units: Sequence[ShardUnit]) -> Iterator[pa.Table]:
+    plan = _PlanRows(units[0].plan)
+    for unit in units:
+        rows = plan.take(unit.count)
+        rows = rows.drop_columns([n for n in _INTERNAL if n in rows.column_names])
+        manifest = read_manifest(unit.path, _RECORD_COLUMNS).records
+        files = pa.array([unit.file.name] * unit.count, pa.string())
+        rows = rows.set_column(rows.column_names.index("shard_file"), "shard_file", files)
+        for name in _RECORD_COLUMNS:
+            rows = rows.set_column(rows.column_names.index(name), name, manifest[name])
+        yield rows.replace_schema_metadata(None)
+
+
+class _PlanRows:
+    """Reads a plan from its start to its end, some rows at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._batches = pq.ParquetFile(path).iter_batches()
+        self._left: pa.Table | None = None
+
+    def take(self, count: int) -> pa.Table:
+        parts = []
+        while count:
+            if self._left is None or not self._left.num_rows:
+                self._left = pa.Table.from_batches([next(self._batches)])
+            parts.append(self._left.slice(0, count))
+            self._left = self._left.slice(parts[-1].num_rows)
+            count -= parts[-1].num_rows
+        return pa.concat_tables(parts)
+
+
+def _write_summaries(path: Path, units: Sequence[ShardUnit]) -> None:
+    schema = pa.schema([pa.field("summary", pa.binary())])
+    with streamed_index(path, schema) as writer:
+        for unit in units:
+            column = read_manifest(unit.path, ["summary"]).records["summary"]
+            writer.write_table(pa.table([column], schema=schema))
+
+
+def _write_excluded(path: Path, bench: Workbench) -> None:
+    """Writes the quarantine: every row that is out, with stage and reason."""
+    names = [*INDEX_SCHEMA.names, "source"]
+    fields = [INDEX_SCHEMA.field(name) for name in INDEX_SCHEMA.names]
+    schema = pa.schema(
+        [
+            *fields,
+            pa.field("source", pa.int32()),
+            pa.field("stage", pa.string()),
+            pa.field("reason", pa.string()),
+        ]
+    )
+    with streamed_index(path, schema) as writer:
+        for first, table in bench.batches(names):
+            span = bench.stage[first : first + table.num_rows]
+            out = [int(row) for row in span.nonzero()[0]]
+            if not out:
+                continue
+            why = [bench.why(first + row) for row in out]
+            columns = [*table.take(out).columns]
+            columns += [pa.array([said[part] for said in why]) for part in (0, 1)]
+            writer.write_table(pa.table(columns, schema=schema))
+
+
+def _lineage(sealing: Sealing) -> dict[str, Any]:
+    selection, bench = sealing.selection, sealing.selection.bench
     return {
-        "recipe": recipe.to_dict(),
-        "spec_digest": spec.digest(),
+        "recipe": sealing.recipe.to_dict(),
+        "spec_digest": sealing.spec.digest(),
+        "alignment": sealing.spec.alignment,
         "code_revision": code_revision(),
-        "parents": [],
-        "raw_logs": [
-            {"file": file, "sha256": digest, "episodes": count}
-            for (file, digest), count in sorted(logs.items())
+        "parents": [
+            {
+                "source": sealing.sources[number].name,
+                "name": version.name,
+                "version": version.version,
+                "digest": version.digest,
+            }
+            for number, version in sorted(sealing.parents.items())
         ],
-        "episodes": {"indexed": index.num_rows, "written": selection.kept.num_rows},
-        "excluded": selection.reasons(),
+        "raw_logs": _raw_logs(bench, sealing.sources),
+        "episodes": {
+            "indexed": len(bench.stage),
+            "written": sum(unit.count for unit in sealing.units),
+            "flagged": sum(bench.stage[row] == 0 for row in bench.flags),
+            "near_duplicates": selection.near_duplicates,
+            "released": int(selection.released),
+        },
+        "excluded": bench.counts(),
+        "flags": _flag_counts(bench),
         "success_ratio": [
             {"name": name, "successes": yes, "failures": no}
             for name, yes, no in selection.ratios
         ],
         "rebalanced": [dataclasses.asdict(report) for report in selection.strata],
+        "mixed": selection.mixed,
     }
 
 
-def _statistics(
-    units: Sequence[ShardUnit], manifests: Sequence[dict[str, Any]]
-) -> dict[str, Any]:
-    by_split: dict[str, list[dict[str, Moments]]] = {}
-    for unit, manifest in zip(units, manifests):
-        moments = {n: Moments.from_dict(m) for n, m in manifest["moments"].items()}
-        by_split.setdefault(unit.split, []).append(moments)
+def _raw_logs(bench: Workbench, sources: Sequence[Source]) -> list[dict[str, Any]]:
+    counts: dict[tuple[int, str, str], int] = {}
+    for _, table in bench.batches(["source", "file", "log_digest"]):
+        for key in zip(*(column.to_pylist() for column in table.columns)):
+            counts[key] = counts.get(key, 0) + 1
+    return [
+        {"source": sources[n].name, "file": file, "sha256": digest, "episodes": count}
+        for (n, file, digest), count in sorted(counts.items())
+        if not sources[n].is_version
+    ]
+
+
+def _flag_counts(bench: Workbench) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for row, texts in bench.flags.items():
+        for text in texts if bench.stage[row] == 0 else ():
+            rule = text.split(":")[0]
+            counts[rule] = counts.get(rule, 0) + 1
+    return dict(sorted(counts.items()))
+
+
+def _statistics(units: Sequence[ShardUnit], spec: EpisodeSpec) -> dict[str, Any]:
+    names = [feature.name for feature in summarised_features(spec)]
+    mergers: dict[str, SummaryMerger] = {}
+    for unit in units:
+        packed = read_manifest(unit.path, []).statistics
+        mergers.setdefault(unit.split, SummaryMerger()).add(unpack(packed, names))
     return {
-        split: {n: m.to_dict() for n, m in sorted(merge_moments(parts).items())}
-        for split, parts in sorted(by_split.items())
+        split: {name: s.to_dict() for name, s in sorted(merger.summary.items())}
+        for split, merger in sorted(mergers.items())
     }
 
 
-def _write_dataset_info(
-    folder: Path,
-    recipe: Recipe,
-    spec: EpisodeSpec,
-    units: Sequence[ShardUnit],
-    manifests: Sequence[dict[str, Any]],
-) -> None:
-    identity = tfds.core.dataset_info.DatasetIdentity(
-        name=recipe.name,
-        version=tfds.core.Version(recipe.version),
-        data_dir=str(folder),
-        module_name="",
-    )
-    info = tfds.core.DatasetInfo(
-        builder=identity, description=recipe.description, features=features_dict(spec)
-    )
-    info.set_file_format(tfds.core.FileFormat.TFRECORD)
-    template = tfds.core.ShardedFileTemplate(
-        dataset_name=recipe.name, data_dir=folder, filetype_suffix="tfrecord"
-    )
-    splits: dict[str, list[tuple[ShardUnit, dict[str, Any]]]] = {}
-    for unit, manifest in zip(units, manifests):
-        splits.setdefault(unit.split, []).append((unit, manifest))
-    info.set_splits(
-        tfds.core.splits.SplitDict(
-            [
-                tfds.core.SplitInfo(
-                    name=split,
-                    shard_lengths=[unit.size for unit, _ in shards],
-                    num_bytes=sum(manifest["bytes"] for _, manifest in shards),
-                    filename_template=template,
-                )
-                for split, shards in sorted(splits.items())
-            ]
+def _checksums(folder: Path, units: Sequence[ShardUnit]) -> dict[str, Any]:
+    """Returns digest and size of every visible file; shards were hashed when proven."""
+    known = {unit.file.name: read_manifest(unit.path, []) for unit in units}
+    found = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name in (CHECKSUMS, CROISSANT):
+            continue
+        shard = known.get(path.name)
+        found[path.name] = (
+            _checksum(path)
+            if shard is None
+            else {"sha256": shard.sha256, "bytes": shard.bytes}
         )
-    )
-    info.write_to_directory(folder)
+    return found
 
 
-def _checksums(folder: Path) -> dict[str, Any]:
-    """Returns digest and size of every visible file."""
-    return {
-        "files": {
-            path.name: {"sha256": sha256_file(path), "bytes": path.stat().st_size}
-            for path in sorted(folder.iterdir())
-            if not path.name.startswith(".") and path.name != CHECKSUMS
-        }
-    }
+def _checksum(path: Path) -> dict[str, Any]:
+    return {"sha256": sha256_file(path), "bytes": path.stat().st_size}
 
 
 def _json(content: Any) -> str:
     return json.dumps(content, indent=1, sort_keys=True) + "\n"
+

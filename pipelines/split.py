@@ -7,14 +7,14 @@ two episodes of one group are always together.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any, Optional
+from collections.abc import Mapping, Sequence
+from typing import Optional
 
-import pyarrow as pa
+import numpy as np
 
-from thresher.episodes.errors import UserError, unknown_name
+from thresher.episodes.errors import UserError
+from thresher.pipelines.stable_hash import text_hash
 
 _RESOLUTION = 2**64
 
@@ -30,6 +30,7 @@ class SplitConfig:
         held-out split whatever its group: ('object_set', 'eval').
       held_out_split: Name of that split.
       seed: Another seed is another division.
+      keep: Episodes of sealed versions stay in the split that they have there.
     """
 
     group: str = "scene_id"
@@ -39,25 +40,36 @@ class SplitConfig:
     held_out: Optional[tuple[str, str]] = None
     held_out_split: str = "test"
     seed: int = 0
+    keep: bool = False
 
     def __post_init__(self) -> None:
         total = sum(self.shares.values())
-        if abs(total - 1) > 1e-9 or min(self.shares.values()) < 0:
+        if not self.shares or abs(total - 1) > 1e-9 or min(self.shares.values()) < 0:
             raise UserError(
                 f"split shares {dict(self.shares)} sum to {total:g}; they must be "
                 "positive and sum to 1"
             )
+        for name in (*self.shares, self.held_out_split):
+            if not name.isidentifier():
+                raise UserError(
+                    f"{name!r} cannot name a split; use letters, digits and '_', as in "
+                    "'train'"
+                )
         if self.held_out and self.held_out_split in self.shares:
             raise UserError(
                 f"split {self.held_out_split!r} is held out and has a share; held-out "
                 "episodes may not meet others in one split"
             )
 
+    @property
+    def names(self) -> list[str]:
+        """Every split that an episode can be in, by number."""
+        return [*self.shares, *([self.held_out_split] if self.held_out else [])]
+
 
 def split_of_group(group: str, config: SplitConfig) -> str:
     """Returns the split of a group by the hash of its name."""
-    digest = hashlib.sha256(f"{config.seed}/{group}".encode()).digest()
-    position = int.from_bytes(digest[:8], "big") / _RESOLUTION
+    position = text_hash(group, config.seed) / _RESOLUTION
     reached = 0.0
     for name, share in config.shares.items():
         reached += share
@@ -66,51 +78,37 @@ def split_of_group(group: str, config: SplitConfig) -> str:
     return list(config.shares)[-1]
 
 
-def split_column(index: pa.Table, config: SplitConfig) -> pa.Array:
-    """Returns the split of every row.
-
-    Raises:
-      UserError: The index has no such group column.
-    """
-    if config.group not in index.column_names:
-        raise unknown_name("group column", config.group, index.column_names)
-    groups = index[config.group].to_pylist()
-    by_group = {group: split_of_group(str(group), config) for group in set(groups)}
-    held_out = _held_out(index, config)
-    return pa.array(
-        [
-            config.held_out_split if out else by_group[group]
-            for group, out in zip(groups, held_out)
-        ],
-        pa.string(),
-    )
-
-
-def require_no_leak(index: pa.Table, config: SplitConfig) -> None:
-    """Proves that no group and no content stands in two splits.
+def split_numbers(
+    groups: Sequence[str], environments: Sequence[str], config: SplitConfig
+) -> np.ndarray:
+    """Returns the number of every episode's split in `config.names`, int8 [N].
 
     Args:
-      index: With a 'split' column.
-      config: How it was divided.
-
-    Raises:
-      UserError: Names what straddles.
+      groups: Each episode's group.
+      environments: Each episode's environment, as JSON; only looked at where some
+        are held out.
+      config: How.
     """
-    for column in (config.group, "episode_id"):
-        seen: dict[Any, str] = {}
-        for value, split in zip(index[column].to_pylist(), index["split"].to_pylist()):
-            if seen.setdefault(value, split) != split:
-                raise UserError(
-                    f"{column} {value!r} stands in splits {seen[value]!r} and "
-                    f"{split!r}: choose a group column that keeps them together"
-                )
+    numbers = {name: number for number, name in enumerate(config.names)}
+    by_group = {g: numbers[split_of_group(g, config)] for g in set(groups)}
+    found = np.array([by_group[group] for group in groups], dtype=np.int8)
+    if config.held_out is not None:
+        key, value = config.held_out
+        out = [json.loads(text or "{}").get(key) == value for text in environments]
+        found[np.array(out, dtype=bool)] = numbers[config.held_out_split]
+    return found
 
 
-def _held_out(index: pa.Table, config: SplitConfig) -> list[bool]:
-    if config.held_out is None:
-        return [False] * index.num_rows
-    key, value = config.held_out
-    return [
-        json.loads(text or "{}").get(key) == value
-        for text in index["environment"].to_pylist()
-    ]
+def first_leak(keys: np.ndarray, splits: np.ndarray) -> Optional[tuple[int, int]]:
+    """Returns two rows of one key in two splits, or None.
+
+    Args:
+      keys: Hash of what may not straddle splits, [N].
+      splits: Each row's split, [N].
+    """
+    order = np.lexsort((splits, keys))
+    same = keys[order][1:] == keys[order][:-1]
+    leaks = np.flatnonzero(same & (splits[order][1:] != splits[order][:-1]))
+    if not leaks.size:
+        return None
+    return int(order[leaks[0]]), int(order[leaks[0] + 1])

@@ -2,31 +2,59 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import dataclasses
 import functools
-import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from thresher.episodes.episode import Episode
 from thresher.episodes.errors import UserError
-from thresher.episodes.files import atomic_write, sha256_file
-from thresher.episodes.index import read_index
+from thresher.episodes.files import sha256_file
+from thresher.episodes.index import read_rows
 from thresher.episodes.metadata import Provenance
 from thresher.episodes.raw_log import EpisodePointer
 from thresher.episodes.spec import EpisodeSpec
+from thresher.episodes.tfds_record import decode_record, encode_record
+from thresher.episodes.tfrecord import framed
 from thresher.pipelines.ingest.reader import LogReader, open_log
-from thresher.pipelines.statistics import Moments, episode_moments, merge_moments
+from thresher.pipelines.labels import relabelled
+from thresher.pipelines.plan import Plan
+from thresher.pipelines.shard_files import (
+    RecordReader,
+    TfRecordWriter,
+    record_digest,
+    shard_records,
+    shard_writer,
+    unframed,
+)
+from thresher.pipelines.sources import Source
+from thresher.pipelines.statistics import (
+    Summary,
+    SummaryMerger,
+    pack,
+    summarise,
+    summarised_features,
+    unpack,
+)
 
-# TFRecord: length and its checksum before the data, the data's checksum after.
-RECORD_HEAD_BYTES = 12
-RECORD_TAIL_BYTES = 4
-_OPEN_LOGS = 64
+_OPEN_FILES = 64
+_MANIFEST = pa.schema(
+    [
+        pa.field("record_offset", pa.int64()),
+        pa.field("record_length", pa.int64()),
+        pa.field("record_digest", pa.string()),
+        pa.field("summary", pa.binary()),
+    ]
+)
+_STATISTICS, _SHA256, _BYTES = b"statistics", b"sha256", b"bytes"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,115 +64,170 @@ class ShardUnit:
     Attributes:
       folder: Where shard and manifest go.
       plan: The plan's file.
-      root: The folder of all logs.
+      sources: By the number in the plan's rows.
       spec: What the episodes are.
       dataset: Name of the dataset.
       split: The shard's split.
       shard: Its number.
       num_shards: Shards of the split.
-      size: Episodes in it.
+      start: Its first row in the plan.
+      count: Episodes in it.
+      file_format: 'tfrecord' or 'array_record'.
     """
 
     folder: Path
     plan: Path
-    root: Path
+    sources: tuple[Source, ...]
     spec: EpisodeSpec
     dataset: str
     split: str
     shard: int
     num_shards: int
-    size: int
+    start: int
+    count: int
+    file_format: str = "tfrecord"
+
+    @property
+    def size(self) -> int:
+        """Episodes in it."""
+        return self.count
 
     @property
     def file(self) -> Path:
         """The shard, under the name that TFDS expects."""
         return self.folder / (
-            f"{self.dataset}-{self.split}.tfrecord-"
+            f"{self.dataset}-{self.split}.{self.file_format}-"
             f"{self.shard:05d}-of-{self.num_shards:05d}"
         )
 
     @property
     def path(self) -> Path:
         """The manifest, written after the shard."""
-        return self.folder / f".{self.file.name}.manifest.json"
+        return self.folder / f".{self.file.name}.manifest.parquet"
 
     def rows(self) -> list[dict[str, Any]]:
         """Returns the shard's plan rows by position."""
-        return shard_rows(read_index(self.plan), self.split, self.shard)
+        rows: list[dict[str, Any]] = read_rows(
+            self.plan, self.start, self.count
+        ).to_pylist()
+        return rows
 
     def run(self) -> None:
         """Writes the shard and its manifest."""
-        import tensorflow as tf
-
-        from thresher.episodes.tfds_record import encode_record
-
         scratch = self.folder / f".{self.file.name}.{os.getpid()}.part"
-        records: list[Any] = []
-        moments: dict[str, Moments] = {}
-        offset = 0
-        with tf.io.TFRecordWriter(str(scratch)) as writer:
+        names = [feature.name for feature in summarised_features(self.spec)]
+        manifest: dict[str, list[Any]] = {name: [] for name in _MANIFEST.names}
+        merger = SummaryMerger()
+        with contextlib.ExitStack() as closing:
+            writer = closing.enter_context(shard_writer(scratch, self.file_format))
             for row in self.rows():
-                episode = planned_episode(row, self.root)
-                record = encode_record(episode, self.spec)
-                writer.write(record)
-                records.append([row["episode_id"], offset, len(record)])
-                offset += RECORD_HEAD_BYTES + len(record) + RECORD_TAIL_BYTES
-                moments = merge_moments([moments, episode_moments(episode, self.spec)])
-        manifest = {
-            "sha256": sha256_file(scratch),
-            "bytes": offset,
-            "records": records,
-            "moments": {name: m.to_dict() for name, m in moments.items()},
+                frame, packed, summary = self._framed_record(row, names)
+                record = unframed(frame)
+                offset = (
+                    writer.write_framed(frame)
+                    if isinstance(writer, TfRecordWriter)
+                    else writer.write(record)
+                )
+                values = (offset, len(record), record_digest(record), packed)
+                for name, value in zip(_MANIFEST.names, values):
+                    manifest[name].append(value)
+                merger.add(summary)
+        facts = {
+            _SHA256: sha256_file(scratch).encode(),
+            _BYTES: str(scratch.stat().st_size).encode(),
+            _STATISTICS: base64.b64encode(pack(merger.summary)),
         }
         scratch.replace(self.file)
-        atomic_write(self.path, json.dumps(manifest))
+        table = pa.table(manifest, schema=_MANIFEST.with_metadata(facts))
+        part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
+        pq.write_table(table, part, compression="zstd")
+        part.replace(self.path)
+
+    def _framed_record(
+        self, row: dict[str, Any], names: Sequence[str]
+    ) -> tuple[bytes, bytes, Summary]:
+        """Returns a record as it stands in a TFRecord, its summary packed and not."""
+        source = self.sources[row["source"]]
+        if not source.is_version:
+            episode = planned_episode(row, source)
+        else:
+            frame = _copied(row, source)
+            if not row["relabelled"]:
+                return frame, row["summary"], unpack(row["summary"], names)
+            episode = decode_record(unframed(frame), self.spec)
+        record = encode_record(relabelled(episode, row), self.spec)
+        summary = summarise(episode, self.spec)
+        return framed(record), pack(summary), summary
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What a shard's writer said about it.
+
+    Attributes:
+      sha256: Of the file.
+      bytes: Its size.
+      statistics: Packed summary of all its episodes.
+      records: Columns record_offset, record_length, record_digest, summary.
+    """
+
+    sha256: str
+    bytes: int
+    statistics: bytes
+    records: pa.Table
+
+
+def read_manifest(path: Path, columns: Sequence[str] | None = None) -> Manifest:
+    """Reads a shard's manifest, or some columns of its records."""
+    table = pq.read_table(path, columns=None if columns is None else list(columns))
+    facts = table.schema.metadata
+    return Manifest(
+        facts[_SHA256].decode(),
+        int(facts[_BYTES]),
+        base64.b64decode(facts[_STATISTICS]),
+        table,
+    )
 
 
 def shard_units(
-    plan: pa.Table,
+    plan: Plan,
     plan_file: Path,
     folder: Path,
-    root: Path,
+    sources: Sequence[Source],
     spec: EpisodeSpec,
     name: str,
+    file_format: str,
 ) -> list[ShardUnit]:
-    """Returns the shards of a plan, in the order of split and number."""
-    counts = plan.group_by(["split", "shard", "num_shards"]).aggregate(
-        [([], "count_all")]
-    )
+    """Returns the shards of a plan, in its order."""
+    starts = np.flatnonzero(plan.position == 0)
+    stops = np.concatenate([starts[1:], [len(plan.position)]])
     return [
         ShardUnit(
             folder=folder,
             plan=plan_file,
-            root=root,
+            sources=tuple(sources),
             spec=spec,
             dataset=name,
-            split=row["split"],
-            shard=row["shard"],
-            num_shards=row["num_shards"],
-            size=row["count_all"],
+            split=plan.split_names[plan.split[start]],
+            shard=int(plan.shard[start]),
+            num_shards=int(plan.num_shards[start]),
+            start=int(start),
+            count=int(stop - start),
+            file_format=file_format,
         )
-        for row in sorted(counts.to_pylist(), key=lambda r: (r["split"], r["shard"]))
+        for start, stop in zip(starts, stops)
     ]
 
 
-def shard_rows(plan: pa.Table, split: str, shard: int) -> list[dict[str, Any]]:
-    """Returns the plan rows of a shard by position."""
-    mask = pc.and_(pc.equal(plan["split"], split), pc.equal(plan["shard"], shard))
-    rows: list[dict[str, Any]] = plan.filter(mask).sort_by("position").to_pylist()
-    return rows
-
-
-def planned_episode(row: dict[str, Any], root: Path) -> Episode:
+def planned_episode(row: dict[str, Any], source: Source) -> Episode:
     """Reads a plan row's episode and says in it where it came from.
 
     Raises:
       UserError: The log no longer holds the episode that was planned.
     """
-    reader = _open_log(root / row["file"])
-    pointer = EpisodePointer(
-        str(root / row["file"]), row["offset"], row["length_bytes"]
-    )
+    log = source.root / row["file"]
+    reader = _open_log(log, source.reader)
+    pointer = EpisodePointer(str(log), row["offset"], row["length_bytes"])
     episode = reader.read(pointer)
     if episode.episode_id != row["episode_id"]:
         raise UserError(
@@ -152,6 +235,10 @@ def planned_episode(row: dict[str, Any], root: Path) -> Episode:
             f"{row['offset']} there is episode {episode.episode_id}, not "
             f"{row['episode_id']}; build again"
         )
+    # What a converter says about the recording it read tells more than where its
+    # output lies.
+    if episode.metadata.provenance.converter:
+        return episode
     provenance = Provenance(
         source_file=row["file"],
         position=f"bytes {row['offset']}-{row['offset'] + row['length_bytes']}",
@@ -169,14 +256,34 @@ def read_records(shard: Path) -> Iterator[bytes]:
     Raises:
       ValueError: The file is cut off or damaged.
     """
-    import tensorflow as tf
+    for _, record in shard_records(shard):
+        yield record
 
+
+def _copied(row: dict[str, Any], source: Source) -> bytes:
+    shard = source.root / row["shard_file"]
     try:
-        yield from tf.data.TFRecordDataset(str(shard)).as_numpy_iterator()
-    except tf.errors.OpError as error:
-        raise ValueError(f"{shard.name}: {error.message}") from error
+        frame = _open_shard(shard).framed(row["record_offset"], row["record_length"])
+    except (OSError, ValueError) as error:
+        raise _damaged_parent(row, source, str(error)) from error
+    digest = record_digest(unframed(frame))
+    if digest != row["record_digest"]:
+        raise _damaged_parent(row, source, f"its record has the digest {digest}")
+    return frame
 
 
-@functools.lru_cache(maxsize=_OPEN_LOGS)
-def _open_log(path: Path) -> LogReader:
-    return open_log(path)
+def _damaged_parent(row: dict[str, Any], source: Source, why: str) -> UserError:
+    return UserError(
+        f"episode {row['episode_id']} cannot be copied from {row['shard_file']} of "
+        f"{source.name} ({why}); `thresher verify {source.root}` tells what is damaged"
+    )
+
+
+@functools.lru_cache(maxsize=_OPEN_FILES)
+def _open_log(path: Path, reader: str) -> LogReader:
+    return open_log(path, reader)
+
+
+@functools.lru_cache(maxsize=_OPEN_FILES)
+def _open_shard(path: Path) -> RecordReader:
+    return RecordReader(path)

@@ -91,7 +91,7 @@ class SealedBuilder(  # type: ignore[call-arg]
         plan = PlanConfig(**{**dataclasses.asdict(plan), **changes})
         return Build(
             recipe=dataclasses.replace(self.RECIPE, plan=plan),
-            logs=Path(config.manual_dir),
+            root=Path(config.manual_dir),
             target=Path(self.data_dir),
             options=config.beam_options,
         )

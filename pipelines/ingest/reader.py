@@ -12,6 +12,10 @@ from thresher.episodes.raw_log import EpisodePointer
 from thresher.episodes.spec import EpisodeSpec
 
 
+# Shards of a sealed version, read in the alignment of OXE.
+OXE_SHARDS = "oxe"
+
+
 class LogReader(Protocol):
     """Lists a log's episodes cheaply and reads one by its pointer.
 
@@ -32,18 +36,27 @@ class LogReader(Protocol):
         ...
 
 
-def open_log(path: Path) -> LogReader:
+def open_log(path: Path, reader: str = "") -> LogReader:
     """Returns the reader of a log file.
+
+    Args:
+      path: The log.
+      reader: How to read it, where the file alone does not say: `OXE_SHARDS`.
 
     Raises:
       UserError: No reader knows the format, or the file's head is damaged.
     """
+    if reader == OXE_SHARDS:
+        from thresher.pipelines.ingest.version_shard import OxeShardReader
+
+        return OxeShardReader(path)
     from thresher.pipelines.ingest.thresher_log import ThresherLogReader
 
     if path.suffix == ThresherLogReader.suffix:
         return ThresherLogReader(path)
     raise UserError(
-        f"no reader knows {path.name!r}: raw logs end in {ThresherLogReader.suffix!r}"
+        f"no reader knows {path.name!r}: raw logs end in {ThresherLogReader.suffix!r}; "
+        "other recordings need a mapping (`thresher ingest`)"
     )
 
 

@@ -94,10 +94,15 @@ def test_an_episode_without_an_action_is_too_short():
     assert "length" in _rules(dataclasses.replace(episode, steps=one))
 
 
-def test_dark_and_frozen_frames_are_named():
-    black = encode_images(np.zeros((5, 8, 6, 3), np.uint8), "png")
-    broken = _changed(tiny_episode(transitions=4), observation__image=black)
-    assert _rules(broken) == ["dark", "dark", "dark", "frozen"]
+def test_missing_frames_are_counted():
+    frames = list(tiny_episode().steps["observation/image"].frames)
+    broken = _changed(
+        tiny_episode(),
+        observation__image=EncodedImages((*frames[:2], b"", b""), "png"),
+    )
+    (violation,) = violations(broken, TINY_SPEC)
+    assert violation.rule == "missing_frames"
+    assert "2 of 4 frames of observation/image are empty" in violation.message
 
 
 def test_unreadable_wrong_kind_and_wrong_size_frames_are_named():

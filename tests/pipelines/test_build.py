@@ -49,7 +49,7 @@ def write_logs(folder: Path, files: int = 3, each: int = 20) -> Path:
 def _build(root: Path, logs: Path, **changes) -> Build:
     return Build(
         recipe=dataclasses.replace(RECIPE, **changes),
-        logs=logs,
+        root=logs,
         target=root / "tiny" / "1.0.0",
         options=local_options(1),
     )

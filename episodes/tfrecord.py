@@ -1,0 +1,101 @@
+"""TFRecord files, written and read without TensorFlow, trusting no length in them.
+
+A record is its length (uint64, little-endian), a masked CRC-32C of the length, the
+data, and a masked CRC-32C of the data. Source: tensorflow/core/lib/io/record_writer.h.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import google_crc32c
+
+HEAD_BYTES = 12
+TAIL_BYTES = 4
+_BUFFER_BYTES = 1 << 20
+_LENGTH = struct.Struct("<Q")
+_CRC = struct.Struct("<I")
+
+
+class DamagedRecordError(ValueError):
+    """A record whose bytes fail a checksum, or a file that ends inside one."""
+
+
+def framed(record: bytes) -> bytes:
+    """Returns a record as it stands in a file."""
+    length = _LENGTH.pack(len(record))
+    return length + _masked_crc(length) + record + _masked_crc(record)
+
+
+def records(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yields (offset, record) of a file, one in memory at a time.
+
+    Raises:
+      DamagedRecordError: A checksum fails or the file is cut off; records before that
+        were whole.
+    """
+    size = path.stat().st_size
+    offset = 0
+    with open(path, "rb", buffering=_BUFFER_BYTES) as file:
+        while offset < size:
+            record = _next(file, path.name, offset, size)
+            yield offset, record
+            offset += HEAD_BYTES + len(record) + TAIL_BYTES
+
+
+def read_framed(file: BinaryIO, offset: int, length: int) -> bytes:
+    """Returns a record with its frame, its checksums checked.
+
+    Args:
+      file: An open TFRecord file.
+      offset: First byte of the frame.
+      length: Of the record, without its frame.
+
+    Raises:
+      DamagedRecordError: There is no such record there.
+    """
+    file.seek(offset)
+    frame = file.read(HEAD_BYTES + length + TAIL_BYTES)
+    name = getattr(file, "name", "file")
+    if len(frame) != HEAD_BYTES + length + TAIL_BYTES:
+        raise DamagedRecordError(f"{name} ends inside the record at byte {offset}")
+    _check_head(frame[:HEAD_BYTES], name, offset)
+    if _LENGTH.unpack(frame[:8])[0] != length:
+        raise DamagedRecordError(f"{name}: no record of {length} bytes at {offset}")
+    _check_data(frame[HEAD_BYTES:-TAIL_BYTES], frame[-TAIL_BYTES:], name, offset)
+    return frame
+
+
+def _next(file: BinaryIO, name: str, offset: int, size: int) -> bytes:
+    head = file.read(HEAD_BYTES)
+    if len(head) < HEAD_BYTES:
+        raise DamagedRecordError(f"{name} ends inside the record at byte {offset}")
+    _check_head(head, name, offset)
+    length = _LENGTH.unpack(head[:8])[0]
+    if length > size - offset - HEAD_BYTES - TAIL_BYTES:
+        raise DamagedRecordError(f"{name} ends inside the record at byte {offset}")
+    record = file.read(length)
+    _check_data(record, file.read(TAIL_BYTES), name, offset)
+    return record
+
+
+def _check_head(head: bytes, name: str, offset: int) -> None:
+    if _masked_crc(head[:8]) != head[8:]:
+        raise DamagedRecordError(
+            f"{name}: the length of the record at byte {offset} fails its checksum"
+        )
+
+
+def _check_data(record: bytes, crc: bytes, name: str, offset: int) -> None:
+    if _masked_crc(record) != crc:
+        raise DamagedRecordError(
+            f"{name}: the record at byte {offset} fails its checksum"
+        )
+
+
+def _masked_crc(data: bytes) -> bytes:
+    crc = google_crc32c.value(data)
+    return _CRC.pack(((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)

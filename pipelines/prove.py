@@ -1,0 +1,134 @@
+"""Proves shards: every planned episode is there, once, in its place, with its digest.
+
+The shard itself is read back. An episode that came from a log is decoded and its
+content digest worked out anew; a record that was copied from a sealed version must
+have the digest that version was sealed with.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from thresher.episodes.files import atomic_write, sha256_file
+from thresher.episodes.tfds_record import decode_record, record_id
+from thresher.pipelines.shard_files import record_digest, shard_records
+from thresher.pipelines.write import Manifest, ShardUnit, read_manifest
+
+_MOST_PROBLEMS = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class ProofUnit:
+    """One shard to prove."""
+
+    shard: ShardUnit
+
+    @property
+    def path(self) -> Path:
+        """What was found; only good for the file whose size and time it names."""
+        return self.shard.folder / f".{self.shard.file.name}.proof.json"
+
+    @property
+    def size(self) -> int:
+        """Episodes in it."""
+        return self.shard.size
+
+    def run(self) -> None:
+        """Reads the shard and writes what is wrong with it."""
+        state = _state(self.shard.file)
+        problems = shard_problems(self.shard)[:_MOST_PROBLEMS]
+        atomic_write(self.path, json.dumps({"problems": problems, "state": state}))
+
+    def problems(self) -> list[str]:
+        """Returns what was found, after `run`."""
+        found: list[str] = json.loads(self.path.read_text())["problems"]
+        return found
+
+    def forget_if_stale(self) -> None:
+        """Removes a proof of a file that was changed since."""
+        try:
+            if json.loads(self.path.read_text())["state"] == _state(self.shard.file):
+                return
+        except (OSError, ValueError, KeyError):
+            pass  # No proof, or none that can be read: there is none to keep.
+        self.path.unlink(missing_ok=True)
+
+
+def _state(path: Path) -> list[int]:
+    if not path.exists():
+        return []
+    state = path.stat()
+    return [state.st_size, state.st_mtime_ns, state.st_ino]
+
+
+def shard_problems(unit: ShardUnit) -> list[str]:
+    """Returns a sentence for everything in a shard that the plan does not say."""
+    try:
+        manifest = read_manifest(unit.path)
+    except (OSError, ValueError, KeyError) as error:
+        return [f"{unit.path.name} cannot be read ({error})"]
+    rows = unit.rows()
+    planned = [row["episode_id"] for row in rows]
+    try:
+        found, digests = _contents(unit, rows)
+    except (OSError, ValueError) as error:
+        return [str(error)]
+    if found != planned:
+        return _differences(planned, found)
+    return list(_manifest_problems(unit, manifest, digests))
+
+
+def _contents(
+    unit: ShardUnit, rows: Sequence[dict[str, Any]]
+) -> tuple[list[str], list[str]]:
+    """Returns the ids that a shard's records really have, and the records' digests."""
+    # A record's place in the plan says which proof it needs.
+    copied = {
+        row["record_digest"]: row["episode_id"]
+        for row in rows
+        if unit.sources[row["source"]].is_version and not row["relabelled"]
+    }
+    all_copied = all(row["record_digest"] in copied for row in rows)
+    ids, digests = [], []
+    for _, record in shard_records(unit.file):
+        digest = record_digest(record)
+        digests.append(digest)
+        if digest in copied:
+            ids.append(copied[digest])
+        elif all_copied:
+            ids.append(f"a foreign record that calls itself {record_id(record)}")
+        else:
+            ids.append(decode_record(record, unit.spec).episode_id)
+    return ids, digests
+
+
+def _manifest_problems(
+    unit: ShardUnit, manifest: Manifest, digests: list[str]
+) -> list[str]:
+    listed = manifest.records["record_digest"].to_pylist()
+    if listed != digests or sha256_file(unit.file) != manifest.sha256:
+        return [f"{unit.file.name} is not the file that its manifest describes"]
+    return []
+
+
+def _differences(planned: Sequence[str], found: Sequence[str]) -> list[str]:
+    missing, foreign = (
+        Counter(planned) - Counter(found),
+        Counter(found) - Counter(planned),
+    )
+    problems = [f"{name} is missing" for name in sorted(missing)]
+    problems += [
+        f"{name} is there twice" if name in planned else f"{name} was never planned"
+        for name in sorted(foreign)
+    ]
+    if not problems:
+        pairs = enumerate(zip_longest(planned, found))
+        place = next(i for i, (want, got) in pairs if want != got)
+        problems = [f"position {place} holds {found[place]}, not {planned[place]}"]
+    return problems

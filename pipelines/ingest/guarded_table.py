@@ -1,0 +1,212 @@
+"""Reads a table in a process of its own, so that a hostile file costs one episode.
+
+Damaged files make libraries in C crash, or loop for ever where no exception reaches.
+The child that then dies or falls silent is replaced, and the segment that it was on is
+what is damaged; the others are read as if nothing had been.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Optional
+
+from thresher.episodes.errors import UserError
+from thresher.pipelines.ingest.guard_wire import (
+    ClosedError,
+    SilentError,
+    Wire,
+    receive_segment,
+)
+from thresher.pipelines.ingest.recording import (
+    Contents,
+    DamagedRecordingError,
+    FieldInfo,
+    Segment,
+    SegmentPointer,
+)
+from thresher.pipelines.ingest.table_rules import damaged
+
+# Reading says that it lives with every frame and column; none takes this long.
+SILENT_SECONDS = 60.0
+_REMEDY = "copy the file again, or leave it out"
+
+
+class GuardedTable:
+    """A table whose reader lives in a child.
+
+    Attributes:
+      path: The recording.
+      format: The reader's name of its format.
+      reader: The class that reads, made in the child by path and options.
+    """
+
+    path: Path
+    format: ClassVar[str]
+    reader: ClassVar[Any]
+
+    def __init__(self, path: Path, options: Mapping[str, str]) -> None:
+        """Has the options looked at; the file's head is read by the first question.
+
+        Raises:
+          UserError: As the reader says.
+        """
+        self.path = path
+        self._options = dict(options)
+        # Most mistakes are told at once, without a child.
+        self.reader(path, options)
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether a path is of the format."""
+        return bool(cls.reader.recognises(path))
+
+    def contents(self) -> Contents:
+        """Returns what the reader says of the recording."""
+        with _CHILD.lock:
+            said = _told(self._ask("contents"), self.path, "")
+        fields = [
+            FieldInfo(**{**field, "shape": _tuple(field["shape"])})
+            for field in said.pop("fields")
+        ]
+        return Contents(fields=fields, **said)
+
+    def pointers(self) -> Iterator[SegmentPointer]:
+        """Yields what the reader lists."""
+        listed: list[SegmentPointer] = []
+        with _CHILD.lock:
+            batch = _told(self._ask("pointers"), self.path, "")["pointers"]
+            while batch:
+                listed += [SegmentPointer(**pointer) for pointer in batch]
+                batch = _told(_CHILD.receive(self.path, ""), self.path, "")["pointers"]
+        yield from listed
+
+    def read(self, pointer: SegmentPointer, fields: Sequence[str]) -> Segment:
+        """Returns what the reader reads.
+
+        Raises:
+          DamagedRecordingError: Also where the reader's process died or hung.
+        """
+        with _CHILD.lock:
+            said = self._ask("read", pointer=vars(pointer), fields=list(fields))
+        if isinstance(said, Segment):
+            return said
+        _told(said, self.path, pointer.position)
+        raise AssertionError(said)
+
+    def _ask(self, what: str, **more: Any) -> Any:
+        request = {
+            "do": what,
+            "make": f"{self.reader.__module__}:{self.reader.__qualname__}",
+            "path": str(self.path),
+            "options": self._options,
+            **more,
+        }
+        position = more.get("pointer", {}).get("position", "")
+        return _CHILD.ask(request, self.path, position)
+
+
+def _tuple(shape: Optional[list[int]]) -> Optional[tuple[int, ...]]:
+    return None if shape is None else tuple(shape)
+
+
+def _told(said: Any, path: Path, position: str) -> dict[str, Any]:
+    """Returns an answer; raises the error that it is."""
+    kind = said.get("error")
+    if kind == "damaged":
+        raise DamagedRecordingError(said["message"])
+    if kind == "user":
+        raise UserError(said["message"])
+    if kind == "memory":
+        raise damaged(path, position, "reading it takes too much memory", _REMEDY)
+    if kind == "fault":
+        raise RuntimeError(f"reading {path}, {position} failed:\n{said['message']}")
+    return dict(said)
+
+
+class _Child:
+    """The one child of this process, started when asked and replaced when it fails."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self._process: Optional[subprocess.Popen] = None
+        self._wire: Optional[Wire] = None
+        self._owner = 0
+
+    def ask(self, request: Mapping[str, Any], path: Path, position: str) -> Any:
+        """Returns the first answer to a request: a segment or a message."""
+        # A process that was forked from ours must not talk over our socket.
+        if self._wire is None or self._owner != os.getpid():
+            self._start()
+        assert self._wire is not None
+        try:
+            self._wire.send(request)
+        except OSError:
+            # It died between two requests, which is nobody's damage.
+            self._end()
+            self._start()
+            self._wire.send(request)
+        return self.receive(path, position)
+
+    def receive(self, path: Path, position: str) -> Any:
+        """Returns the next answer.
+
+        Raises:
+          DamagedRecordingError: The child died or fell silent over it.
+        """
+        assert self._wire is not None
+        try:
+            return receive_segment(self._wire)
+        except SilentError:
+            rule = f"reading it gives no sign of life for {SILENT_SECONDS:.0f} s"
+        except ClosedError:
+            rule = f"reading it crashes the library ({self._how_it_died()})"
+        self._end()
+        raise damaged(path, position, rule, _REMEDY)
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "thresher.pipelines.ingest.guard_child",
+                    str(theirs.fileno()),
+                ],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        ours.settimeout(SILENT_SECONDS)
+        self._wire = Wire(ours)
+        self._owner = os.getpid()
+
+    def _how_it_died(self) -> str:
+        assert self._process is not None
+        code = self._process.wait()
+        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+    def _end(self) -> None:
+        if self._process is not None and self._owner == os.getpid():
+            self._process.kill()
+            self._process.wait()
+        if self._wire is not None:
+            self._wire.close()
+        self._process = self._wire = None
+
+    def close(self) -> None:
+        """Ends the child, at the end of this process."""
+        with self.lock:
+            self._end()
+
+
+_CHILD = _Child()
+atexit.register(_CHILD.close)

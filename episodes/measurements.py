@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import io
 from collections.abc import Iterator
+from typing import Optional
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +28,7 @@ _HASH_SIDE = 8
 
 @dataclasses.dataclass(frozen=True)
 class Measurements:
-    """Columns of the index; NaN where an episode has nothing to measure.
+    """Columns of the index; None where an episode has nothing to measure.
 
     Attributes:
       darkest_frame: Lowest mean brightness of the sampled frames of all cameras, in [0, 255].
@@ -42,13 +43,13 @@ class Measurements:
         frames look the same; empty without frames.
     """
 
-    darkest_frame: float
-    brightest_frame: float
-    frozen_frames: int
+    darkest_frame: Optional[float]
+    brightest_frame: Optional[float]
+    frozen_frames: Optional[int]
     stuck_joints: tuple[str, ...]
-    saturated_share: float
-    largest_gap: float
-    jitter: float
+    saturated_share: Optional[float]
+    largest_gap: Optional[float]
+    jitter: Optional[float]
     near_digest: str
 
 
@@ -73,7 +74,7 @@ def measure(episode: Episode, spec: EpisodeSpec) -> Measurements:
     cameras = {f.name: episode.steps[f.name] for f in spec.features if f.is_image}
     means: list[float] = []
     looks = hashlib.sha256()
-    frozen = 1 if cameras else 0
+    frozen = 1 if cameras else None
     for name, images in sorted(cameras.items()):
         assert isinstance(images, EncodedImages)
         for step in _sampled_steps(len(images)):
@@ -81,11 +82,11 @@ def measure(episode: Episode, spec: EpisodeSpec) -> Measurements:
             means.append(float(np.asarray(grey).mean()))
             if step in (0, len(images) - 1):
                 looks.update(_difference_hash(grey))
-        frozen = max(frozen, _longest_run(images.frames))
+        frozen = max(frozen or 1, _longest_run(images.frames))
     gap, jitter = _timing(episode, spec)
     return Measurements(
-        darkest_frame=min(means, default=float("nan")),
-        brightest_frame=max(means, default=float("nan")),
+        darkest_frame=min(means, default=None),
+        brightest_frame=max(means, default=None),
         frozen_frames=frozen,
         stuck_joints=tuple(_stuck(episode, spec)),
         saturated_share=_saturated_share(episode, spec),
@@ -140,7 +141,7 @@ def _stuck(episode: Episode, spec: EpisodeSpec) -> Iterator[str]:
                 yield f"{feature.name}[{label}]"
 
 
-def _saturated_share(episode: Episode, spec: EpisodeSpec) -> float:
+def _saturated_share(episode: Episode, spec: EpisodeSpec) -> Optional[float]:
     at_bound = total = 0
     for feature in _actions(spec):
         if feature.minimum is None or feature.maximum is None:
@@ -149,7 +150,7 @@ def _saturated_share(episode: Episode, spec: EpisodeSpec) -> float:
         low, high = (np.asarray(b, taken.dtype) for b in _bounds(feature))
         at_bound += int(((taken <= low) | (taken >= high)).sum())
         total += taken.size
-    return at_bound / total if total else float("nan")
+    return at_bound / total if total else None
 
 
 def _bounds(feature: FeatureSpec) -> tuple[object, object]:
@@ -165,12 +166,12 @@ def _actions(spec: EpisodeSpec) -> list[FeatureSpec]:
     ]
 
 
-def _timing(episode: Episode, spec: EpisodeSpec) -> tuple[float, float]:
+def _timing(episode: Episode, spec: EpisodeSpec) -> tuple[Optional[float], Optional[float]]:
     name = next((n for n in ("timestamp", "observation/timestamp") if n in spec), None)
     if name is None or episode.num_steps < 2:
-        return float("nan"), float("nan")
+        return None, None
     times = episode.array(name).astype(np.float64).reshape(episode.num_steps, -1)[:, 0]
     intervals = np.diff(times)
     mean = float(intervals.mean())
-    jitter = float(intervals.std() / mean) if mean > 0 else float("nan")
+    jitter = float(intervals.std() / mean) if mean > 0 else None
     return float(intervals.max() / spec.step_seconds), jitter

@@ -56,6 +56,18 @@ class Version:
         """
         return self.columns(None)
 
+    @functools.cached_property
+    def statistics(self) -> dict[str, Any]:
+        """statistics.json: by split and feature; empty where there is none."""
+        path = self.path / STATISTICS
+        try:
+            found: dict[str, Any] = json.loads(path.read_text())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise _damaged(self.path, error) from error
+        return found
+
     def columns(self, names: Sequence[str] | None) -> pa.Table:
         """Returns some columns of the index, or, for None, all of them.
 

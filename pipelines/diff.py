@@ -14,6 +14,7 @@ from thresher.episodes.version import Version
 # What an index row says about an episode beside where it is kept.
 _LABELS = ("success", "episode_return", "label_source", "confidence", "other_labels")
 _SHOWN = 5
+_NOTICEABLE = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +29,7 @@ class VersionDiff:
       moved: Ids with the split before and after.
       features: A sentence for each feature that was added, removed or changed.
       ratios: For each split successes and failures before and after.
+      statistics: A sentence for each feature whose mean moved noticeably.
     """
 
     added: tuple[str, ...]
@@ -37,6 +39,7 @@ class VersionDiff:
     moved: Mapping[str, tuple[str, str]]
     features: tuple[str, ...]
     ratios: Mapping[str, tuple[tuple[int, int], tuple[int, int]]]
+    statistics: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether anything differs."""
@@ -71,6 +74,7 @@ class VersionDiff:
         for split, (before, after) in self.ratios.items():
             if before != after:
                 yield f"success in {split}: {_ratio(before)} → {_ratio(after)}"
+        yield from self.statistics
 
 
 def diff(before: Version, after: Version) -> VersionDiff:
@@ -97,6 +101,7 @@ def diff(before: Version, after: Version) -> VersionDiff:
         },
         features=tuple(_feature_changes(before.spec, after.spec)),
         ratios=_ratios(before, after),
+        statistics=tuple(_moved_means(before, after)),
     )
 
 
@@ -150,6 +155,21 @@ def _ratios(
 def _outcomes(version: Version) -> Counter[tuple[str, str]]:
     columns = (version.index[name].to_pylist() for name in ("split", "success"))
     return Counter(zip(*columns))
+
+
+def _moved_means(before: Version, after: Version) -> Iterator[str]:
+    """Yields what moved by more than a tenth of its spread; less is resampling."""
+    old, new = before.statistics, after.statistics
+    for split in sorted(set(old) & set(new)):
+        for name in sorted(set(old[split]) & set(new[split])):
+            one, other = old[split][name], new[split][name]
+            for entry, spread in enumerate(one["std"]):
+                means = [facts["mean"][entry] for facts in (one, other)]
+                if abs(means[1] - means[0]) > _NOTICEABLE * spread:
+                    yield (
+                        f"statistics of {name}[{entry}] in {split}: mean "
+                        f"{means[0]:.4g} → {means[1]:.4g} (std {spread:.4g})"
+                    )
 
 
 def _ratio(outcomes: tuple[int, int]) -> str:

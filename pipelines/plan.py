@@ -209,7 +209,7 @@ def write_plan(
         connection.register("planned", table)
         connection.register("seen", seen)
         connection.execute(
-            "COPY (SELECT planned.* EXCLUDE (row), episodes.*, "
+            "COPY (SELECT episodes.* EXCLUDE (row), planned.* EXCLUDE (row, place), "
             "coalesce(seen.flags, []) AS flags FROM planned "
             "JOIN read_parquet(?) AS episodes USING (row) "
             "LEFT JOIN seen USING (row) ORDER BY place) "

@@ -47,7 +47,7 @@ from thresher.pipelines.tfds_info import write_dataset_info
 from thresher.pipelines.workbench import Workbench
 from thresher.pipelines.write import ShardUnit, read_manifest
 
-_INTERNAL = ("place", "row", "summary", "relabelled", "parent_split", "violations")
+_INTERNAL = ("summary", "relabelled", "parent_split", "violations")
 _RECORD_COLUMNS = ("record_offset", "record_length", "record_digest")
 
 

@@ -34,8 +34,8 @@ _COPY_FIELDS = (
 MERGED_SCHEMA = pa.schema(
     [
         pa.field("row", pa.int64(), nullable=False),
-        pa.field("source", pa.int32(), nullable=False),
         *INDEX_SCHEMA,
+        pa.field("source", pa.int32(), nullable=False),
         *_COPY_FIELDS,
     ]
 )

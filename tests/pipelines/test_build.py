@@ -19,7 +19,7 @@ from thresher.episodes.metadata import Success
 from thresher.episodes.raw_log import RawLogWriter
 from thresher.episodes.tfds_record import decode_record
 from thresher.episodes.version import open_version
-from thresher.pipelines import seal, stage
+from thresher.pipelines import prove, stage
 from thresher.pipelines.build import Build, build_version
 from thresher.pipelines.plan import PlanConfig
 from thresher.pipelines.recipe import Recipe
@@ -130,11 +130,11 @@ def test_a_killed_build_goes_on_and_gives_the_same_bytes(version, logs, tmp_path
 
         wrote = write.encode_calls = 0
         real = write.planned_episode
-        def planned(row, root):
+        def planned(row, source):
             write.encode_calls += 1
             if write.encode_calls == 20:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return real(row, root)
+            return real(row, source)
         write.planned_episode = planned
         build_version(_build(Path({str(tmp_path)!r}), Path({str(logs)!r})))
     """
@@ -152,7 +152,7 @@ def test_a_killed_build_goes_on_and_gives_the_same_bytes(version, logs, tmp_path
 def test_a_shard_that_is_not_as_planned_is_found_and_written_again(
     version, logs, tmp_path, monkeypatch
 ):
-    real, damaged = seal.shard_problems, []
+    real, damaged = prove.shard_problems, []
 
     def damage_once(unit):
         if not damaged:
@@ -163,7 +163,7 @@ def test_a_shard_that_is_not_as_planned_is_found_and_written_again(
             assert real(unit)
         return real(unit)
 
-    monkeypatch.setattr(seal, "shard_problems", damage_once)
+    monkeypatch.setattr(prove, "shard_problems", damage_once)
     assert build_version(_build(tmp_path, logs)).digest == version.digest
     assert damaged
 

@@ -1,102 +1,148 @@
-"""Rebalancing reaches its target, touches one split only, and is seeded."""
+"""Rebalancing reaches its target by each method, is seeded, and says what it did."""
 
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thresher.episodes.errors import UserError
-from thresher.pipelines.rebalance import RebalanceConfig, downsample, kept_counts
+from thresher.pipelines.rebalance import (
+    METHODS,
+    NO,
+    UNKNOWN,
+    YES,
+    RebalanceConfig,
+    cell_counts,
+    rebalance,
+)
 
 
-def _index(outcomes, splits=None, tasks=None):
-    count = len(outcomes)
-    return pa.table(
-        {
-            "episode_id": [f"episode {n}" for n in range(count)],
-            "success": outcomes,
-            "split": splits or ["train"] * count,
-            "task": tasks or ["grasp"] * count,
-        }
-    )
+def _ids(count, seed=0):
+    return np.random.default_rng(seed).integers(0, 2**63, (count, 2), dtype=np.uint64)
+
+
+def _rebalance(outcomes, config, ids=None, strata=None, names=(("grasp",),)):
+    outcomes = np.array(outcomes)
+    ids = _ids(len(outcomes)) if ids is None else ids
+    strata = np.zeros(len(outcomes), np.int64) if strata is None else np.array(strata)
+    return rebalance(outcomes, strata, list(names), ids, config)
 
 
 @pytest.mark.parametrize(
-    ("successes", "failures", "target", "kept"),
+    ("available", "target", "method", "wanted"),
     [
-        (25, 75, 0.5, (25, 25)),
-        (75, 25, 0.5, (25, 25)),
-        (10, 90, 0.25, (10, 30)),
-        (30, 10, 0.25, (3, 10)),
+        ((25, 75), 0.5, "downsample", (25, 25)),
+        ((75, 25), 0.5, "downsample", (25, 25)),
+        ((10, 90), 0.25, "downsample", (10, 30)),
+        ((30, 10), 0.25, "downsample", (3, 10)),
+        ((25, 75), 0.5, "duplicate", (75, 75)),
+        ((10, 90), 0.25, "duplicate", (30, 90)),
+        ((30, 10), 0.25, "duplicate", (30, 90)),
     ],
 )
-def test_the_rarer_class_stays_whole(successes, failures, target, kept):
-    assert kept_counts(successes, failures, target) == kept
+def test_counts_are_those_worked_out_by_hand(available, target, method, wanted):
+    shares = {YES: target, NO: 1 - target}
+    counts = cell_counts(dict(zip((YES, NO), available)), shares, method)
+    assert (counts[YES], counts[NO]) == wanted
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
-    outcomes=st.lists(st.sampled_from(["yes", "no", "unknown"]), min_size=2),
-    target=st.floats(0.1, 0.9),
+    outcomes=st.lists(st.sampled_from([YES, NO, UNKNOWN]), min_size=1, max_size=200),
+    target=st.floats(0.05, 0.95),
+    method=st.sampled_from(METHODS),
     seed=st.integers(0, 5),
-    data=st.data(),
 )
 def test_any_index_comes_as_close_to_the_target_as_episodes_allow(
-    outcomes, target, seed, data
+    outcomes, target, method, seed
 ):
-    outcomes = [*outcomes, "yes", "no"]
-    count = len(outcomes)
-    splits = data.draw(
-        st.lists(st.sampled_from(["train", "val"]), min_size=count, max_size=count)
+    outcomes = np.array([*outcomes, YES, NO])
+    config = RebalanceConfig(target=target, method=method, seed=seed)
+    shares, (report,) = _rebalance(outcomes, config)
+    copies, weights = shares.copies, shares.weights
+    assert (copies[outcomes == UNKNOWN] == 1).all()
+    counts = [int(copies[outcomes == code].sum()) for code in (YES, NO)]
+    assert report.after == tuple(counts)
+    before = [int((outcomes == code).sum()) for code in (YES, NO)]
+    if method == "weights":
+        assert (copies == 1).all()
+        mass = [weights[outcomes == code].sum() for code in (YES, NO)]
+        assert mass[0] / sum(mass) == pytest.approx(target)
+        assert weights.mean() == pytest.approx(1)
+        assert report.achieved == pytest.approx(target)
+        return
+    assert (weights == 1).all()
+    # One class stays as it is, the other is the nearest whole number to its share.
+    nearest = (
+        max(1, round(counts[1] * target / (1 - target))),
+        max(1, round(counts[0] * (1 - target) / target)),
     )
-    splits[-2:] = ["train", "train"]
-    config = RebalanceConfig(target=target, seed=seed)
-    stays, (report,) = downsample(_index(outcomes, splits), config)
-    for row in range(count):
-        if splits[row] != "train" or outcomes[row] == "unknown":
-            assert stays[row]
-    train = [r for r in range(count) if splits[r] == "train" and stays[r]]
-    yes = sum(outcomes[r] == "yes" for r in train)
-    no = sum(outcomes[r] == "no" for r in train)
-    assert report.after == (yes, no)
-    # One episode more or less of the class that was cut would be no closer.
-    assert yes in (report.before[0], max(1, round(no * target / (1 - target))))
-    assert no in (report.before[1], max(1, round(yes * (1 - target) / target)))
+    assert (counts[0] == before[0] and counts[1] == nearest[1]) or (
+        counts[1] == before[1] and counts[0] == nearest[0]
+    )
+    if method == "downsample":
+        assert copies.max() == 1
+    else:
+        assert copies.min() == 1
+        for code in (YES, NO):
+            mine = copies[outcomes == code]
+            assert mine.max() - mine.min() <= 1
 
 
-def test_the_choice_depends_on_ids_and_seed_and_not_on_order():
-    outcomes = ["yes"] * 5 + ["no"] * 20
-    index = _index(outcomes)
-    turned = index.take(list(range(24, -1, -1)))
-    first, _ = downsample(index, RebalanceConfig(seed=1))
-    second, _ = downsample(turned, RebalanceConfig(seed=1))
-    np.testing.assert_array_equal(first, second[::-1])
-    other, _ = downsample(index, RebalanceConfig(seed=2))
-    assert (first != other).any()
+@settings(max_examples=50, deadline=None)
+@given(count=st.integers(4, 60), method=st.sampled_from(METHODS), data=st.data())
+def test_the_choice_depends_on_ids_and_seed_and_not_on_order(count, method, data):
+    outcomes = np.array([YES, NO, NO] + [NO] * (count - 3))
+    ids = _ids(count, count)
+    order = np.array(data.draw(st.permutations(range(count))))
+    config = RebalanceConfig(method=method)
+    first, _ = _rebalance(outcomes, config, ids)
+    second, _ = _rebalance(outcomes[order], config, ids[order])
+    np.testing.assert_array_equal(first.copies[order], second.copies)
+    np.testing.assert_allclose(first.weights[order], second.weights)
+
+
+def test_another_seed_chooses_others():
+    outcomes = [YES] * 5 + [NO] * 30
+    first, _ = _rebalance(outcomes, RebalanceConfig(seed=1))
+    other, _ = _rebalance(outcomes, RebalanceConfig(seed=2))
+    assert (first.copies != other.copies).any()
 
 
 def test_each_stratum_is_balanced_by_itself():
-    outcomes = ["yes", "no", "no", "yes", "yes", "no"]
-    tasks = ["a", "a", "a", "b", "b", "b"]
-    _, reports = downsample(_index(outcomes, tasks=tasks), RebalanceConfig())
-    assert [(r.stratum, r.after) for r in reports] == [
-        (("a",), (1, 1)),
-        (("b",), (1, 1)),
+    outcomes = [YES, NO, NO, YES, YES, NO]
+    _, reports = _rebalance(
+        outcomes,
+        RebalanceConfig(),
+        strata=[1, 1, 1, 0, 0, 0],
+        names=[("b",), ("a",)],
+    )
+    assert [(r.stratum, r.before, r.after) for r in reports] == [
+        (("a",), (1, 2), (1, 1)),
+        (("b",), (2, 1), (1, 1)),
     ]
 
 
-@pytest.mark.parametrize(
-    ("outcome", "missing"), [("yes", "failure"), ("no", "success")]
-)
-def test_a_missing_class_is_named(outcome, missing):
-    with pytest.raises(UserError, match=f"no {missing} among 3 labelled"):
-        downsample(_index([outcome] * 3), RebalanceConfig())
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("outcome", "missing"), [(YES, "failure"), (NO, "success")])
+def test_a_missing_class_is_named(method, outcome, missing):
+    with pytest.raises(UserError, match=f"no {missing} among 3 labelled.*'grasp'"):
+        _rebalance([outcome] * 3, RebalanceConfig(method=method))
 
 
-@pytest.mark.parametrize("target", [0.0, 1.0, -1.0, 7.0])
+def test_absurd_repetition_is_refused():
+    with pytest.raises(UserError, match=r"repeat each of 1 episodes 2000 times"):
+        _rebalance([YES] + [NO] * 2000, RebalanceConfig(method="duplicate"))
+
+
+@pytest.mark.parametrize("target", [0.0, 1.0, -1.0, 7.0, float("nan")])
 def test_impossible_targets_are_refused(target):
     with pytest.raises(UserError, match="between 0 and 1"):
         RebalanceConfig(target=target)
+
+
+def test_an_unknown_method_is_refused():
+    with pytest.raises(UserError, match="did you mean 'downsample'"):
+        RebalanceConfig(method="down_sample")

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thresher.episodes.errors import UserError
-from thresher.pipelines.split import SplitConfig, require_no_leak, split_column
+from thresher.pipelines.split import SplitConfig, first_leak, split_numbers
 
 
-def _index(scenes, environments=None):
-    return pa.table(
-        {
-            "scene_id": scenes,
-            "episode_id": [f"e{n}" for n in range(len(scenes))],
-            "environment": environments or ["{}"] * len(scenes),
-        }
-    )
+def _splits(groups, config, environments=()):
+    names = config.names
+    return [names[n] for n in split_numbers(groups, environments, config)]
 
 
 @settings(max_examples=60, deadline=None)
@@ -26,41 +21,45 @@ def _index(scenes, environments=None):
     old=st.lists(st.text(max_size=4), min_size=1),
     new=st.lists(st.text(max_size=4)),
     share=st.floats(0, 1),
+    seed=st.integers(0, 9),
 )
-def test_adding_episodes_moves_no_old_one(old, new, share):
-    config = SplitConfig(shares={"train": share, "val": 1 - share})
-    before = split_column(_index(old), config).to_pylist()
-    after = split_column(_index(old + new), config).to_pylist()
+def test_adding_episodes_moves_no_old_one(old, new, share, seed):
+    config = SplitConfig(shares={"train": share, "val": 1 - share}, seed=seed)
+    before = _splits(old, config)
+    after = _splits(old + new, config)
     assert after[: len(old)] == before
-    index = _index(old + new).append_column("split", pa.array(after))
-    require_no_leak(index, config)
+    keys = np.array([hash(group) for group in old + new])
+    assert first_leak(keys, split_numbers(old + new, (), config)) is None
 
 
 def test_shares_are_met_over_many_groups():
-    scenes = [f"scene {n}" for n in range(5000)]
-    splits = split_column(_index(scenes), SplitConfig()).to_pylist()
+    splits = _splits([f"scene {n}" for n in range(5000)], SplitConfig())
     assert 0.035 < splits.count("val") / 5000 < 0.065
 
 
 def test_held_out_objects_go_to_the_held_out_split():
     config = SplitConfig(held_out=("object_set", "eval"))
     environments = ['{"object_set": "eval"}', '{"object_set": "train"}', "{}"]
-    splits = split_column(_index(["a", "b", "c"], environments), config).to_pylist()
+    splits = _splits(["a", "b", "c"], config, environments)
     assert splits[0] == "test"
     assert "test" not in splits[1:]
 
 
-def test_a_leak_is_named():
-    index = _index(["a", "a"]).append_column("split", pa.array(["train", "val"]))
-    with pytest.raises(UserError, match="scene_id 'a' stands in splits"):
-        require_no_leak(index, SplitConfig())
+def test_a_leak_is_found_wherever_it_stands():
+    keys = np.array([5, 3, 5, 3, 9])
+    splits = np.array([0, 1, 1, 1, 0])
+    assert set(first_leak(keys, splits)) == {0, 2}
+    assert first_leak(keys, np.array([1, 0, 1, 0, 0])) is None
 
 
-def test_shares_that_are_no_division_are_refused():
+@pytest.mark.parametrize(
+    "shares", [{"train": 0.5}, {}, {"train": 1.5, "val": -0.5}, {"train": 2.0}]
+)
+def test_shares_that_are_no_division_are_refused(shares):
     with pytest.raises(UserError, match="sum to 1"):
-        SplitConfig(shares={"train": 0.5})
+        SplitConfig(shares=shares)
 
 
-def test_an_unknown_group_column_is_refused():
-    with pytest.raises(UserError, match="did you mean 'scene_id'"):
-        split_column(_index(["a"]), SplitConfig(group="scene_ids"))
+def test_a_split_that_would_name_a_path_is_refused():
+    with pytest.raises(UserError, match="cannot name a split"):
+        SplitConfig(shares={"../train": 1.0})

@@ -88,4 +88,4 @@ def test_an_index_that_cannot_be_read_is_said_so(version, copy):
     for part in range(20):
         _flip(copy / EPISODES, part * size // 20, 255)
     with pytest.raises(UserError, match=r"side files of .* are damaged"):
-        open_version(copy)
+        _ = open_version(copy).index

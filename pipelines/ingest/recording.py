@@ -81,12 +81,15 @@ class Message:
       values: Value by field ('/odom.pose.pose.position'), of the fields asked for: a
         number, an array, a text, or an encoded image's bytes.
       position: Where in the log, for errors: 'message 120 of /odom'.
+      problem: Why it could not be read; it has no values then. Without a topic, a
+        whole stretch of the log was lost here.
     """
 
     topic: str
     time_ns: int
     values: Mapping[str, Any]
     position: str
+    problem: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,19 +137,35 @@ class Contents:
 
 
 class MessageLog(Protocol):
-    """A recording of timed messages; opening it reads its head only."""
+    """A recording of timed messages; opening it reads its head only.
+
+    Attributes:
+      path: The file or folder.
+      format: The format's name, for people.
+      not_asked_for: After `messages`: how many messages other topics had, by topic.
+    """
 
     path: Path
     format: str
+    not_asked_for: Mapping[str, int]
 
     def contents(self) -> Contents:
-        """Returns what is inside, from the format's own index where it has one."""
+        """Returns what is inside, having read it once."""
+        ...
+
+    def topics(self) -> Sequence[str]:
+        """Returns the names of its topics."""
+        ...
+
+    def attributes(self) -> Mapping[str, Any]:
+        """Returns what the recorder said about all of it, beside the messages."""
         ...
 
     def messages(self, fields: Sequence[str]) -> Iterator[Message]:
         """Yields the messages of the topics of `fields`, in the order of log time.
 
-        Holds one chunk in memory at a time.
+        Holds the chunks that overlap in time in memory, to a limit. A message that
+        cannot be decoded comes with its problem and without values.
 
         Raises:
           UserError: A field that no topic has, with the near ones.

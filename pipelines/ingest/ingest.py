@@ -1,0 +1,104 @@
+"""Ingests recordings: sources and a mapping → raw logs and a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from thresher.episodes.errors import UserError
+from thresher.episodes.files import atomic_write, require_writable
+from thresher.pipelines.ingest.ingest_unit import IngestUnit, ingest_unit
+from thresher.pipelines.ingest.mapping_file import load_mapping
+from thresher.pipelines.ingest.report import (
+    IngestReport,
+    RecordingReport,
+    read_report,
+)
+from thresher.pipelines.ingest.sources import find_all
+from thresher.pipelines.stage import local_options, run_stage
+
+REPORT = "ingest.json"
+
+
+def ingest(
+    sources: Sequence[Path],
+    mapping: Path,
+    out: Path,
+    options: Optional[PipelineOptions] = None,
+) -> IngestReport:
+    """Turns recordings into raw logs, one each, several at a time.
+
+    A second call goes on from what is there; a recording or a mapping that has changed
+    is ingested anew. The bytes of a raw log depend on the recording and the mapping
+    alone.
+
+    Args:
+      sources: Recordings, or folders in which they are looked for.
+      mapping: The YAML file that says what they mean.
+      out: Folder of the raw logs, and of `ingest.json`, which says what became of each
+        recording and message.
+      options: Beam's; None for this machine's processors.
+
+    Raises:
+      UserError: The mapping or a source cannot be used, or not one episode came of all
+        recordings, with the first reason; the report is written nevertheless.
+    """
+    meaning = load_mapping(mapping)
+    found = find_all(sources, meaning.format)
+    require_writable(out)
+    units = [ingest_unit(one, meaning, out) for one in found]
+    for unit in units:
+        _forget_lost(unit)
+    run_stage("ingest (bytes)", units, options or local_options(0), _note)
+    reports = [RecordingReport.from_json(unit.path.read_text()) for unit in units]
+    report = IngestReport(meaning.digest(), reports)
+    atomic_write(out / REPORT, report.to_json())
+    if report.episodes == 0:
+        raise UserError(_nothing(report, out))
+    return report
+
+
+def ingested_logs(out: Path) -> list[Path]:
+    """Returns the raw logs of the last ingest into a folder.
+
+    Raises:
+      UserError: Nothing was ingested into it, or one of its logs is gone.
+    """
+    logs = [out / r.log for r in read_report(out / REPORT).recordings if r.log]
+    for log in logs:
+        if not log.is_file():
+            raise UserError(f"{log} is gone; run the same `thresher ingest` again")
+    return logs
+
+
+def _forget_lost(unit: IngestUnit) -> None:
+    """Removes the report of a raw log that somebody removed."""
+    if not unit.path.exists():
+        return
+    try:
+        report = RecordingReport.from_json(unit.path.read_text())
+    except (ValueError, TypeError):
+        unit.path.unlink()
+        return
+    if report.log and not unit.log.is_file():
+        unit.path.unlink()
+
+
+def _note(done: Sequence[IngestUnit]) -> str:
+    return f"{len(done)} recordings"
+
+
+def _nothing(report: IngestReport, out: Path) -> str:
+    reasons = [
+        r.error or "; ".join(r.quarantined[0]["reasons"])
+        for r in report.recordings
+        if r.error or r.quarantined
+    ]
+    first = reasons[0] if reasons else "they hold none of what the mapping looks for"
+    return (
+        f"not one episode came of {len(report.recordings)} recordings: {first} (all "
+        f"reasons are in {out / REPORT})"
+    )

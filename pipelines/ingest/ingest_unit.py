@@ -1,0 +1,171 @@
+"""Ingests one recording: a unit of work that leaves a raw log and a report."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import traceback
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Optional
+
+from thresher.episodes.errors import UserError
+from thresher.episodes.files import atomic_write
+from thresher.episodes.raw_log import SUFFIX, RawLogWriter
+from thresher.pipelines.ingest.assemble import Assembled
+from thresher.pipelines.ingest.convert import Conversion, Origin, revision
+from thresher.pipelines.ingest.formats import open_recording
+from thresher.pipelines.ingest.mapping import LogMapping
+from thresher.pipelines.ingest.report import RecordingReport
+from thresher.pipelines.ingest.sources import Found, digest_of, size_of, state_of
+
+REPORTS = ".reports"
+
+
+@dataclasses.dataclass(frozen=True)
+class IngestUnit:
+    """One recording to ingest.
+
+    Attributes:
+      found: The recording.
+      mapping: What it means.
+      out: The output folder.
+      path: Its report, named by the recording's state and the mapping, so that a
+        change of either makes it anew.
+      size: Bytes of the recording.
+    """
+
+    found: Found
+    mapping: LogMapping
+    out: Path
+    path: Path
+    size: int
+
+    @property
+    def log(self) -> Path:
+        """The raw log that its episodes are written to."""
+        return self.out / f"{self.found.name}{SUFFIX}"
+
+    def run(self) -> None:
+        """Writes the raw log, then the report."""
+        self._forget()
+        report = self._report()
+        atomic_write(self.path, report.to_json())
+
+    def _forget(self) -> None:
+        """Removes what an earlier state of the recording, or another mapping, left."""
+        self.log.unlink(missing_ok=True)
+        self._partial.unlink(missing_ok=True)
+        for old in self.path.parent.glob(f"{_slug(self.found.name)}.*.json"):
+            old.unlink()
+
+    @property
+    def _partial(self) -> Path:
+        return self.log.with_name(f".{self.log.name}.partial")
+
+    def _report(self) -> RecordingReport:
+        report = RecordingReport(source=self.found.name)
+        try:
+            recording = open_recording(
+                self.found.path, self.mapping.options, self.mapping.format
+            )
+            report = dataclasses.replace(
+                report, format=recording.format, sha256=digest_of(self.found.path)
+            )
+            return self._ingest(recording, report)
+        except UserError as error:
+            return dataclasses.replace(report, error=str(error))
+        except OSError:
+            # The disk's trouble, not the recording's: the stage tells it and stops.
+            raise
+        # A damaged file can break its format's library in ways nobody listed; whatever
+        # it is, it must not take the other recordings with it.
+        except Exception as error:  # noqa: BLE001
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            return dataclasses.replace(
+                report,
+                error=f"{self.found.path} cannot be read: {type(error).__name__}: "
+                f"{error} (at {Path(last.filename).name}:{last.lineno}); copy it "
+                "again, and report it if it is sound",
+            )
+
+    def _ingest(self, recording: Any, report: RecordingReport) -> RecordingReport:
+        origin = Origin(self.found.name, report.sha256, recording.format)
+        conversion = Conversion(recording, self.mapping, origin)
+        gathered = _Gathered()
+        with self._writing() as writer:
+            for result in conversion.results():
+                if isinstance(result, Assembled):
+                    writer().write(result.episode)
+                    gathered.add(result)
+                else:
+                    gathered.quarantined.append(dataclasses.asdict(result))
+        counts = conversion.ledger.to_dict()
+        return dataclasses.replace(
+            report,
+            log=self.log.relative_to(self.out).as_posix() if gathered.episodes else "",
+            episodes=gathered.episodes,
+            quarantined=gathered.quarantined,
+            damage=conversion.damage,
+            not_mapped=dict(sorted(conversion.not_asked_for.items())),
+            skew_seconds=gathered.skew,
+            gap_seconds=gathered.gap,
+            **counts,
+        )
+
+    @contextmanager
+    def _writing(self) -> Iterator[Any]:
+        """Gives a function that returns the writer; the log appears whole, or not."""
+        opened: Optional[RawLogWriter] = None
+
+        def writer() -> RawLogWriter:
+            nonlocal opened
+            if opened is None:
+                self._partial.parent.mkdir(parents=True, exist_ok=True)
+                opened = RawLogWriter(self._partial, self.mapping.spec)
+            return opened
+
+        try:
+            yield writer
+        except BaseException:
+            if opened is not None:
+                with closing(opened):
+                    pass
+                self._partial.unlink(missing_ok=True)
+            raise
+        if opened is not None:
+            opened.close()
+            self._partial.replace(self.log)
+
+
+class _Gathered:
+    """What the episodes of a recording have in common."""
+
+    def __init__(self) -> None:
+        self.episodes = 0
+        self.quarantined: list[dict[str, Any]] = []
+        self.skew: dict[str, float] = {}
+        self.gap: dict[str, float] = {}
+
+    def add(self, made: Assembled) -> None:
+        self.episodes += 1
+        for worst, new in (
+            (self.skew, made.skew_seconds),
+            (self.gap, made.gap_seconds),
+        ):
+            for field, value in new.items():
+                worst[field] = max(worst.get(field, 0.0), value)
+
+
+def ingest_unit(found: Found, mapping: LogMapping, out: Path) -> IngestUnit:
+    """Returns the unit of a recording."""
+    state = f"{found.name}\n{state_of(found.path)}\n{revision(mapping)}"
+    key = hashlib.sha256(state.encode()).hexdigest()[:16]
+    path = out / REPORTS / f"{_slug(found.name)}.{key}.json"
+    return IngestUnit(found, mapping, out, path, max(1, size_of(found.path)))
+
+
+def _slug(name: str) -> str:
+    """Returns a file name of a recording's name: short, and of no other's."""
+    return hashlib.sha256(name.encode()).hexdigest()[:16]

@@ -1,0 +1,155 @@
+"""Reads ROS 1 bags, without ROS: bz2 and lz4 chunks, split and unfinished bags."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from thresher.pipelines.ingest.compression import CompressionError
+from thresher.pipelines.ingest.message_decoders import Decoder, ros_decoder
+from thresher.pipelines.ingest.recording import DamagedRecordingError
+from thresher.pipelines.ingest.ros1_records import (
+    CONNECTION,
+    MAGIC,
+    MESSAGE,
+    ChunkPlace,
+    Connection,
+    RecordError,
+    Skeleton,
+    message_of,
+    parse_connection,
+    read_chunk,
+    read_skeleton,
+    split_chunk,
+)
+from thresher.pipelines.ingest.time_order import Piece, Timed, in_time_order
+from thresher.pipelines.ingest.topic_log import TopicChannel, TopicLog
+
+_OP_MESSAGE = bytes([MESSAGE])
+_OP_CONNECTION = bytes([CONNECTION])
+
+
+class Ros1Bag(TopicLog):
+    """A ROS 1 bag, or a folder with the parts of a split one (*.bag, nothing else)."""
+
+    format = "ros1 bag"
+
+    @staticmethod
+    def recognises(path: Path) -> bool:
+        """Whether a file starts as bags do."""
+        if not path.is_file():
+            return False
+        with open(path, "rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+
+    @functools.cached_property
+    def _parts(self) -> list[tuple[Path, Skeleton]]:
+        files = sorted(self.path.glob("*.bag")) if self.path.is_dir() else [self.path]
+        parts = [(file, read_skeleton(file)) for file in files]
+        for file, skeleton in parts:
+            if skeleton.damage or not skeleton.connections:
+                _learn(file, skeleton)
+        return parts
+
+    @functools.cached_property
+    def _numbers(self) -> dict[tuple[int, int], int]:
+        """Numbers the connections of all parts: (part, connection) → number."""
+        return {
+            key: number
+            for number, key in enumerate(
+                (part, connection)
+                for part, (_, skeleton) in enumerate(self._parts)
+                for connection in sorted(skeleton.connections)
+            )
+        }
+
+    def channels(self) -> Mapping[int, TopicChannel]:
+        """Returns the connections by number."""
+        found = {}
+        for (part, connection), number in self._numbers.items():
+            known = self._parts[part][1].connections[connection]
+            make = functools.partial(_make_decoder, known)
+            found[number] = TopicChannel(known.topic, known.type, make)
+        if not found:
+            raise DamagedRecordingError(
+                f"{self.path} holds no connections{self._damage()}: nothing was "
+                "recorded; check that the recorder's topics were published"
+            )
+        return found
+
+    def _damage(self) -> str:
+        said = [s.damage for _, s in self._parts if s.damage]
+        return f" ({'; '.join(said)})" if said else ""
+
+    def notes(self) -> list[str]:
+        """Returns where bags end too early."""
+        return [
+            f"{file.name}: {skeleton.damage}; what stands before is read"
+            for file, skeleton in self._parts
+            if skeleton.damage
+        ]
+
+    def raw(self, channels: set[int]) -> Iterator[Timed]:
+        """Yields the messages of some connections in the order of time."""
+        pieces: list[Piece] = []
+        for part, (_, skeleton) in enumerate(self._parts):
+            last = 0
+            for place in skeleton.chunks:
+                last = place.start_ns if place.start_ns >= 0 else last
+                read = functools.partial(self._timed, part, place, last, channels)
+                pieces.append(Piece(last, read))
+        yield from in_time_order(sorted(pieces, key=lambda piece: piece.start_ns))
+        if self._damage():
+            raise DamagedRecordingError(
+                f"{self.path}:{self._damage()}; what stands before was read. Copy it "
+                "again from the recorder if that had more"
+            )
+
+    def _timed(
+        self, part: int, place: ChunkPlace, start: int, channels: set[int]
+    ) -> list[Timed]:
+        path, skeleton = self._parts[part]
+        found: list[Timed] = []
+        try:
+            with open(path, "rb") as file:
+                content = read_chunk(file, place)
+            for head, at, end in split_chunk(content):
+                if head.get("op") == _OP_MESSAGE:
+                    connection, time = message_of(head)
+                    number = self._numbers.get((part, connection), -1)
+                    if number in channels:
+                        found.append(Timed(time, number, content[at:end]))
+                    else:
+                        self._count_other(skeleton, connection)
+        except (CompressionError, RecordError) as error:
+            problem = (
+                f"{path}: the chunk at bytes {place.offset}–"
+                f"{place.data + place.length} {error}; its messages are lost"
+            )
+            found.append(Timed(start, -1, b"", problem))
+        return found
+
+    def _count_other(self, skeleton: Skeleton, connection: int) -> None:
+        known = skeleton.connections.get(connection)
+        topic = known.topic if known else f"(unknown connection {connection})"
+        self.not_asked_for[topic] += 1
+
+
+def _learn(path: Path, skeleton: Skeleton) -> None:
+    """Finds the connections inside chunks, for bags without an index."""
+    with open(path, "rb") as file:
+        for place in skeleton.chunks:
+            try:
+                content = read_chunk(file, place)
+                for head, at, end in split_chunk(content):
+                    if head.get("op") == _OP_CONNECTION:
+                        number, found = parse_connection(head, content[at:end])
+                        skeleton.connections.setdefault(number, found)
+            # Said again, with its place, when the chunk's messages are wanted.
+            except (CompressionError, RecordError):
+                continue
+
+
+def _make_decoder(connection: Connection) -> Decoder:
+    return ros_decoder(connection.type, connection.definition, cdr=False)

@@ -121,6 +121,9 @@ def shaped(feature: MappedFeature, arrays: Sequence[np.ndarray]) -> np.ndarray:
 
 def _scaled(feature: MappedFeature, values: np.ndarray) -> np.ndarray:
     scale, offset = feature.source.scale, feature.source.offset
+    instead = feature.source.not_finite
+    if instead is not None and values.dtype.kind == "f":
+        values = np.where(np.isfinite(values), values, instead)
     if scale == 1.0 and offset == 0.0:
         return values
     for name, numbers in (("scale", scale), ("offset", offset)):

@@ -15,6 +15,7 @@ from thresher.pipelines.ingest.mapping import LogMapping
 from thresher.pipelines.ingest.marks import Marker, make_marker
 from thresher.pipelines.ingest.recording import Message, Segment, Stream
 from thresher.pipelines.ingest.topic_contents import JUMP_NS
+from thresher.pipelines.ingest.topic_log import LATEST_NS
 
 OUTSIDE = "outside every episode"
 UNREADABLE = "unreadable"
@@ -32,7 +33,8 @@ class Piece:
 
     Attributes:
       number: Which one in its log, from 0.
-      start_ns: When it began; what was carried over is earlier.
+      start_ns: Its earliest message by the clock that counts; what was carried over
+        may be earlier.
       end_ns: Its last message.
       segment: Its streams; None if it was refused.
       serials: By field, the number of each value's message in the log.
@@ -121,11 +123,14 @@ class Cutter:
         return self._last_ns is not None and abs(time_ns - self._last_ns) > JUMP_NS
 
     def _begin(self, time_ns: int) -> None:
-        self._open = _Growing(time_ns)
+        # By header stamps, an episode begins with the earliest of them.
+        self._open = _Growing(LATEST_NS if self._stamps else time_ns)
         if self._mapping.marks.carry and self._mapping.marks.by in ("value", "message"):
             for field, (serial, time, value) in self._carried.items():
-                self._open.add(field, serial, time, value)
-                self._ledger.carry(serial)
+                # The clock's last value is a step of what was before.
+                if field != self._clock_field():
+                    self._open.add(field, serial, time, value)
+                    self._ledger.carry(serial)
 
     def _take(self, message: Message) -> None:
         values = {f: v for f, v in message.values.items() if f in self._wanted}
@@ -141,11 +146,12 @@ class Cutter:
             self._carried[field] = (self._serial, time, value)
             if growing is not None:
                 growing.add(field, self._serial, time, value)
+                growing.start_ns = min(growing.start_ns, time)
+                growing.end_ns = max(growing.end_ns, time)
         if growing is None:
             self._ledger.drop_later_used(self._serial, OUTSIDE)
             return
         growing.count += 1
-        growing.end_ns = max(growing.end_ns, message.time_ns)
         if growing.bytes > self._mapping.marks.max_bytes:
             growing.let_go(self._mapping.marks.max_bytes)
 
@@ -181,7 +187,7 @@ class _Growing:
     """The piece under way."""
 
     def __init__(self, start_ns: int) -> None:
-        self.start_ns = self.end_ns = start_ns
+        self.start_ns, self.end_ns = start_ns, 0
         self.count = 0
         self.bytes = 0
         self.problems: list[str] = []

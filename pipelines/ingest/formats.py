@@ -40,18 +40,28 @@ class Format:
         return getattr(importlib.import_module(f"{_HERE}.{self.module}"), self.reader)
 
 
+def _there(formats: tuple[Format, ...]) -> tuple[Format, ...]:
+    import importlib.util as u
+
+    return tuple(f for f in formats if u.find_spec(f"{_HERE}.{f.module}"))
+
+
 # Folders before files, and what is certain before what is likely: CSV has no magic.
-FORMATS = (
-    Format("ros2_bag", "ros2_bag", "Ros2Bag", True, (".db3",)),
-    Format("mcap", "mcap_log", "McapLog", True, (".mcap",)),
-    Format("ros1_bag", "ros1_bag", "Ros1Bag", True, (".bag",)),
-    Format("lerobot", "lerobot", "LeRobotTable", False),
-    Format("minari", "minari_set", "MinariTable", False),
-    Format("tfds", "tfds_set", "TfdsTable", False),
-    Format("envlogger", "envlogger", "EnvLoggerTable", False),
-    Format("tf_agents", "tf_agents_records", "TfAgentsTable", False, (".tfrecord",)),
-    Format("hdf5", "hdf5", "Hdf5Table", False, (".hdf5", ".h5")),
-    Format("delimited", "delimited", "DelimitedTable", False, (".csv", ".jsonl")),
+FORMATS = _there(
+    (
+        Format("ros2_bag", "ros2_bag", "Ros2Bag", True, (".db3",)),
+        Format("mcap", "mcap_log", "McapLog", True, (".mcap",)),
+        Format("ros1_bag", "ros1_bag", "Ros1Bag", True, (".bag",)),
+        Format("lerobot", "lerobot", "LeRobotTable", False),
+        Format("minari", "minari_set", "MinariTable", False),
+        Format("tfds", "tfds_set", "TfdsTable", False),
+        Format("envlogger", "envlogger", "EnvLoggerTable", False),
+        Format(
+            "tf_agents", "tf_agents_records", "TfAgentsTable", False, (".tfrecord",)
+        ),
+        Format("hdf5", "hdf5", "Hdf5Table", False, (".hdf5", ".h5")),
+        Format("delimited", "delimited", "DelimitedTable", False, (".csv", ".jsonl")),
+    )
 )
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".npy", ".npz")
 

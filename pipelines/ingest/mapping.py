@@ -51,6 +51,8 @@ class Source:
         last value however old; 'reject' refuses the episode.
       scale: Numbers are multiplied by it: 0.001 for mm to m.
       offset: Then this is added.
+      not_finite: What stands for infinite numbers and not-a-number, such as a laser's
+        beams without an echo; None leaves them, and the build sets the episode aside.
     """
 
     fields: tuple[str, ...]
@@ -59,6 +61,7 @@ class Source:
     on_gap: str = "trim"
     scale: Union[float, tuple[float, ...]] = 1.0
     offset: Union[float, tuple[float, ...]] = 0.0
+    not_finite: Optional[float] = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -156,6 +156,7 @@ def _feature(
         on_gap=table.choice("on_gap", ON_GAP, "trim"),
         scale=_numbers(table, "scale", 1.0),
         offset=_numbers(table, "offset", 0.0),
+        not_finite=table.take("not_finite", "a number"),
     )
     if source.align == "nearest" and source.tolerance_seconds is None:
         raise table.error("align", "nearest needs tolerance_seconds: 0.05, say")
@@ -217,8 +218,9 @@ def _check_feature(table: Keys, feature: MappedFeature) -> None:
     source = feature.source
     if not is_number and source.align == "interpolate":
         raise table.error("align", "only numbers can be interpolated")
-    if not is_number and (source.scale != 1.0 or source.offset != 0.0):
-        raise table.error("scale", "only numbers can be scaled")
+    is_plain = (source.scale, source.offset, source.not_finite) == (1.0, 0.0, None)
+    if not is_number and not is_plain:
+        raise table.error("scale", "only numbers have scale, offset and not_finite")
     if feature.derivation == "difference_of" and not is_number:
         raise table.error("difference_of", "only numbers have differences")
     if feature.spec.is_image and len(source.fields) != 1:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -250,7 +250,7 @@ def field_names(record: Any) -> list[str]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _declared(kind: Any) -> list[str]:
+def _declared(kind: Hashable) -> list[str]:
     if dataclasses.is_dataclass(kind):
         names = [field.name for field in dataclasses.fields(kind)]
         return [name for name in names if name != "__msgtype__"]

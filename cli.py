@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from thresher.commands import datasets
 from thresher.episodes.errors import EXIT_USER_ERROR, UserError
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ app = typer.Typer(
 train_app = typer.Typer(no_args_is_help=True, help="Train a policy offline.")
 app.add_typer(train_app, name="train")
 
-EXIT_DIFFERENT = 1
 EXIT_INTERRUPTED = 130
 
 
@@ -215,83 +215,7 @@ def report(
     typer.echo(f"report: {out.absolute()}")
 
 
-_VERSION_HELP = "Folder of a dataset version."
-
-
-@app.command()
-def show(
-    version: Annotated[Path, typer.Argument(help=_VERSION_HELP)],
-) -> None:
-    """Tell on one screen what a dataset version holds and where it is from."""
-    from thresher.episodes.version import open_version
-    from thresher.pipelines.overview import overview
-
-    typer.echo("\n".join(overview(open_version(version))))
-
-
-@app.command()
-def verify(
-    version: Annotated[Path, typer.Argument(help=_VERSION_HELP)],
-) -> None:
-    """Read every byte of a version and find what changed since it was sealed.
-
-    Exit status 0 if it is whole, 1 if it is not.
-    """
-    from thresher.pipelines.verify import verify as find_damage
-
-    damages = find_damage(version)
-    for damage in damages:
-        typer.echo(str(damage))
-    if damages:
-        raise typer.Exit(EXIT_DIFFERENT)
-    typer.echo(f"{version} is as it was sealed")
-
-
-@app.command()
-def diff(
-    before: Annotated[Path, typer.Argument(help=_VERSION_HELP)],
-    after: Annotated[Path, typer.Argument(help="Folder of another.")],
-) -> None:
-    """Tell what changed between two versions: episodes, labels, splits, features.
-
-    Exit status 0 if nothing did, 1 otherwise.
-    """
-    from thresher.episodes.version import open_version
-    from thresher.pipelines.diff import diff as compare
-
-    found = compare(open_version(before), open_version(after))
-    for sentence in found.sentences():
-        typer.echo(sentence)
-    if found:
-        raise typer.Exit(EXIT_DIFFERENT)
-    typer.echo("no difference")
-
-
-@app.command()
-def episodes(
-    version: Annotated[Path, typer.Argument(help=_VERSION_HELP)],
-    where: Annotated[
-        str, typer.Option(help="SQL, as in \"success = 'yes' AND num_steps > 5\".")
-    ] = "",
-    columns: Annotated[
-        str, typer.Option(help="Names with commas between; empty for all.")
-    ] = "episode_id,split,success,num_steps,policy_id,task",
-    limit: Annotated[int, typer.Option(help="At most so many; 0 for all.")] = 20,
-) -> None:
-    """List episodes of a version that a condition holds for, as CSV."""
-    import pyarrow.csv
-
-    from thresher.episodes.version import open_version
-    from thresher.pipelines.query import episodes_where
-
-    names = [name.strip() for name in columns.split(",") if name.strip()]
-    found = episodes_where(open_version(version).index, where, names, limit)
-    lists = [f.name for f in found.schema if pyarrow.types.is_list(f.type)]
-    for name in lists:
-        joined = [";".join(map(str, value)) for value in found[name].to_pylist()]
-        place = found.column_names.index(name)
-        found = found.set_column(place, name, pyarrow.array(joined))
-    pyarrow.csv.write_csv(found, sys.stdout.buffer)
+datasets.register(app)
 
 
 def _print_success_table(rates: list[tuple[str, Proportion]]) -> None:

@@ -68,6 +68,18 @@ class Version:
             raise _damaged(self.path, error) from error
         return found
 
+    @property
+    def excluded(self) -> pa.Table:
+        """excluded.parquet: the quarantine, with 'stage' and 'reason'.
+
+        Raises:
+          UserError: It cannot be read.
+        """
+        try:
+            return read_index(self.path / EXCLUDED)
+        except (OSError, ValueError) as error:
+            raise _damaged(self.path, error) from error
+
     def columns(self, names: Sequence[str] | None) -> pa.Table:
         """Returns some columns of the index, or, for None, all of them.
 

@@ -34,7 +34,8 @@ from thresher.pipelines.seal import Sealing, write_side_files
 from thresher.pipelines.select import Selection, select
 from thresher.pipelines.semver import previous_version, require_right_number
 from thresher.pipelines.sources import merge_indexes
-from thresher.pipelines.stage import local_options, run_stage
+from thresher.pipelines.runners import local_options
+from thresher.pipelines.stage import run_stage, workers
 from thresher.pipelines.write import ShardUnit, shard_units
 
 RUN = "run.json"
@@ -55,6 +56,7 @@ class Build:
       target: The version's folder: <data_dir>/<name>/<version>.
       options: Beam's; None for this machine's processors.
       alignment: 'rlds', or 'oxe' to convert the episodes of sealed versions.
+      overwrite: Replace a version that is there, in the moment the new one is sealed.
     """
 
     recipe: Recipe
@@ -62,6 +64,7 @@ class Build:
     target: Path
     options: Optional[PipelineOptions] = None
     alignment: str = "rlds"
+    overwrite: bool = False
 
     @property
     def work(self) -> Path:
@@ -78,16 +81,14 @@ def build_version(build: Build) -> Version:
         build of it under way, too little room, nothing left to write.
     """
     options = build.options or local_options(0)
-    if build.target.exists():
+    if build.target.exists() and not build.overwrite:
         return _same_version(build, options)
     require_writable(build.work)
     with _only_build(build.work):
-        # Another build may have sealed it while this one waited for nothing.
-        if build.target.exists():
-            return _same_version(build, options)
         configuration = {"recipe": build.recipe.to_dict(), "root": str(build.root)}
         with recording("build", build.work / RUN, configuration) as record:
-            version = _build(build, options)
+            with workers(options):
+                version = _build(build, options)
             record.results.update(
                 episodes=version.lineage["episodes"]["written"],
                 dataset_digest=version.digest,
@@ -242,8 +243,15 @@ def unproven_shards(
 
 def _seal(build: Build, sealing: Sealing) -> None:
     write_side_files(sealing)
+    if build.target.exists() and not build.overwrite:
+        raise UserError(
+            f"{build.target} appeared while it was built here; compare the two with "
+            "`thresher diff`, or build again with --overwrite"
+        )
     for hidden in sealing.folder.glob(".*"):
         hidden.unlink()
+    if build.target.exists():
+        build.target.rename(build.work / "replaced")
     sealing.folder.rename(build.target)
 
 

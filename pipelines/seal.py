@@ -47,7 +47,7 @@ from thresher.pipelines.tfds_info import write_dataset_info
 from thresher.pipelines.workbench import Workbench
 from thresher.pipelines.write import ShardUnit, read_manifest
 
-_INTERNAL = ("summary", "relabelled", "parent_split", "violations")
+_INTERNAL = ("summary", "relabelled", "parent_split", "parent_weight", "violations")
 _RECORD_COLUMNS = ("record_offset", "record_length", "record_digest")
 
 
@@ -200,7 +200,7 @@ def _lineage(sealing: Sealing) -> dict[str, Any]:
         "episodes": {
             "indexed": len(bench.stage),
             "written": sum(unit.count for unit in sealing.units),
-            "flagged": sum(bench.stage[row] == 0 for row in bench.flags),
+            "flagged": sum(bool(bench.stage[row] == 0) for row in bench.flags),
             "near_duplicates": selection.near_duplicates,
             "released": int(selection.released),
         },

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from thresher.episodes.errors import UserError
 from thresher.episodes.index import INDEX_SCHEMA, ROW_GROUP_ROWS, streamed_index
 from thresher.episodes.version import EPISODES, SUMMARIES
+from thresher.pipelines.ingest.reader import OXE_SHARDS
 
 _TEXT = pa.string()
 # What a record of a sealed version is copied by; empty for episodes of raw logs.
@@ -28,6 +29,7 @@ _COPY_FIELDS = (
     pa.field("record_length", pa.int64()),
     pa.field("record_digest", _TEXT),
     pa.field("parent_split", _TEXT),
+    pa.field("parent_weight", pa.float64()),
     pa.field("summary", pa.binary()),
     pa.field("relabelled", pa.bool_()),
 )
@@ -84,10 +86,18 @@ def merge_indexes(
                 if source.is_version
                 else _gathered(pq.read_table(file) for file in files)
             )
+            if source.reader == OXE_SHARDS:
+                tables = map(_with_parent_splits, tables)
             for table in tables:
                 writer.write_table(_numbered(table, row, number))
                 row += table.num_rows
     return row
+
+
+def _with_parent_splits(table: pa.Table) -> pa.Table:
+    """Adds the split that a shard's name tells: 'name-train.tfrecord-00000-of-00001'."""
+    splits = [file.split(".")[0].rsplit("-")[-1] for file in table["file"].to_pylist()]
+    return table.append_column("parent_split", pa.array(splits, pa.string()))
 
 
 def _gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -120,6 +130,7 @@ def _version_tables(source: Source) -> Iterator[pa.Table]:
     for batch, packed in rows:
         table = pa.Table.from_batches([batch])
         table = table.append_column("parent_split", table["split"])
+        table = table.append_column("parent_weight", table["sampling_weight"])
         yield table.append_column("summary", pa.chunked_array([packed["summary"]]))
 
 

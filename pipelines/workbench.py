@@ -132,7 +132,7 @@ class Workbench:
 
 def open_workbench(path: Path) -> Workbench:
     """Returns the workbench of a numbered index, everything in it."""
-    columns = ["source", "num_steps", "length_bytes", "record_length"]
+    columns = ["source", "num_steps", "length_bytes", "record_length", "parent_weight"]
     numbers = read_index(path, columns)
     lengths = numbers["length_bytes"].to_numpy()
     copied = numbers["record_length"].fill_null(0).to_numpy()
@@ -147,7 +147,7 @@ def open_workbench(path: Path) -> Workbench:
         split=np.zeros(count, np.int8),
         split_names=[],
         copies=np.ones(count, np.int64),
-        weight=np.ones(count),
+        weight=numbers["parent_weight"].fill_null(1.0).to_numpy().copy(),
         stage=np.zeros(count, np.int8),
     )
     for first, table in bench.batches(["episode_id", "success"]):

@@ -6,17 +6,48 @@ import dataclasses
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, NoReturn, Optional
 
 import tensorflow_datasets as tfds
 
 from thresher.episodes.errors import EXIT_USER_ERROR, UserError
 from thresher.episodes.spec import EpisodeSpec
 from thresher.episodes.tfds_features import features_dict
-from thresher.episodes.version import SPEC
+from thresher.episodes.version import CHECKSUMS, SPEC
 from thresher.pipelines.build import Build, build_version
 from thresher.pipelines.plan import PlanConfig
 from thresher.pipelines.recipe import Recipe
+from thresher.pipelines.recipe_file import RecipeFile, read_recipe
+
+# Described where no version is there yet, and the recipe states no spec.
+_UNKNOWN_SPEC = EpisodeSpec("unknown", (), 1.0)
+
+
+def dataset_recipe(builder_file: str) -> RecipeFile:
+    """Returns the recipe beside a builder's file; ends the command if it is wrong."""
+    try:
+        return read_recipe(Path(builder_file).parent)
+    except UserError as error:
+        _end(error)
+
+
+def tfds_version(recipe: RecipeFile) -> tfds.core.Version:
+    """Returns the version that a recipe makes."""
+    return tfds.core.Version(recipe.recipe.version)
+
+
+def tfds_configs(recipe: RecipeFile) -> list[tfds.core.BuilderConfig]:
+    """Returns TFDS's view of a recipe's variants."""
+    return [
+        tfds.core.BuilderConfig(name=name, description=variant.description)
+        for name, variant in recipe.variants.items()
+    ]
+
+
+def _end(error: UserError) -> NoReturn:
+    """Ends with one message and status 2: TFDS's commands would add a traceback."""
+    print(f"thresher: {error}", file=sys.stderr)
+    raise SystemExit(EXIT_USER_ERROR) from error
 
 
 # TFDS hides the keyword from type checkers.
@@ -25,15 +56,22 @@ class SealedBuilder(  # type: ignore[call-arg]
 ):
     """A dataset that is built by Thresher and read by TFDS.
 
-    A subclass states `RECIPE`, `VERSION` (the recipe's) and `default_spec`.
-    `tfds build` takes the raw logs from `--manual_dir`.
+    A subclass states `RECIPE_FILE` and, from it, `VERSION`, `RELEASE_NOTES` and
+    `BUILDER_CONFIGS`. Paths in the recipe are relative to `--manual_dir`, or, without
+    it, to the recipe; a recipe without sources takes raw logs from `--manual_dir`.
     """
 
-    RECIPE: Recipe
+    RECIPE_FILE: RecipeFile
 
     def default_spec(self) -> EpisodeSpec:
         """Returns the spec to describe before any version is there."""
-        raise NotImplementedError("a dataset states the spec of its episodes")
+        return _UNKNOWN_SPEC
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of the builder's config."""
+        config = self.builder_config
+        return self.RECIPE_FILE.variant(config.name if config else "")
 
     def _info(self) -> tfds.core.DatasetInfo:
         # What is on disk knows best: image sizes vary from collection to collection.
@@ -53,7 +91,7 @@ class SealedBuilder(  # type: ignore[call-arg]
         file_format: Any = None,
         permissions: Any = None,
     ) -> None:
-        """Builds the version from the raw logs in the configuration's manual_dir.
+        """Builds the version from the recipe's sources.
 
         A version that is there is reused, as TFDS does; if the raw logs are named, it
         must have been built from them.
@@ -63,38 +101,55 @@ class SealedBuilder(  # type: ignore[call-arg]
             TFDS's command line would wrap it in a traceback.
         """
         config = download_config or tfds.download.DownloadConfig()
-        if config.manual_dir is None and Path(self.data_dir).exists():
+        if config.manual_dir is None and (Path(self.data_dir) / CHECKSUMS).exists():
             return
         try:
-            build_version(self._build(config))
+            build_version(self._build(config, file_format))
         except UserError as error:
-            print(f"thresher: {error}", file=sys.stderr)
-            raise SystemExit(EXIT_USER_ERROR) from error
+            _end(error)
+        except KeyboardInterrupt:
+            print(
+                "thresher: interrupted; the same command goes on from here",
+                file=sys.stderr,
+            )
+            raise SystemExit(130) from None
         self.info.read_from_directory(self.data_dir)
 
-    def _build(self, config: tfds.download.DownloadConfig) -> Build:
-        if config.manual_dir is None:
+    def _build(self, config: tfds.download.DownloadConfig, file_format: Any) -> Build:
+        recipe = self.recipe
+        if config.manual_dir is None and not recipe.sources:
             raise UserError(
                 f"{self.name} is built from raw logs: name the folder that holds them "
                 "with --manual_dir"
             )
-        if config.max_examples_per_split is not None:
-            raise UserError(
-                "--max_examples_per_split would make another dataset under the same "
-                "version; collect fewer episodes into a folder of their own instead"
-            )
-        plan = self.RECIPE.plan
-        changes = {
-            "num_shards": config.num_shards or plan.num_shards,
-            "max_shard_bytes": config.max_shard_size or plan.max_shard_bytes,
-        }
-        plan = PlanConfig(**{**dataclasses.asdict(plan), **changes})
+        root = config.manual_dir or self.RECIPE_FILE.path.parent
         return Build(
-            recipe=dataclasses.replace(self.RECIPE, plan=plan),
-            root=Path(config.manual_dir),
+            recipe=dataclasses.replace(recipe, plan=self._plan(config, file_format)),
+            root=Path(root),
             target=Path(self.data_dir),
             options=config.beam_options,
         )
+
+    def _plan(
+        self, config: tfds.download.DownloadConfig, file_format: Any
+    ) -> PlanConfig:
+        plan = self.recipe.plan
+        asked = file_format or self.info.file_format
+        return dataclasses.replace(
+            plan,
+            num_shards=config.num_shards or plan.num_shards,
+            max_shard_bytes=self._max_shard_bytes(config),
+            max_examples_per_split=config.max_examples_per_split
+            or plan.max_examples_per_split,
+            file_format=getattr(asked, "value", asked) or plan.file_format,
+        )
+
+    def _max_shard_bytes(self, config: tfds.download.DownloadConfig) -> int:
+        default = tfds.download.DownloadConfig().max_shard_size
+        size = config.max_shard_size
+        if size is None or size == default:
+            return self.recipe.plan.max_shard_bytes
+        return int(size)
 
     # TFDS takes only classes that say how examples are generated for builders; here
     # the write stage does it, shard by shard.

@@ -34,7 +34,7 @@ HEAVY = frozenset(
     }
 )
 # The command line answers `--help` at once: nothing heavy when it is imported.
-LIGHT_LAYERS = ("", "cli")
+LIGHT_LAYERS = ("", "cli", "commands")
 
 
 def resolve(imported: str, modules: Mapping[str, Module]) -> Module | None:

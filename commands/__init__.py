@@ -1,0 +1,1 @@
+"""The commands of `thresher`, by what they are about; each imports what it needs."""

@@ -141,7 +141,7 @@ def train_qt_opt(
         str, typer.Option(help="projected (camera known) or article (unknown).")
     ] = "projected",
     sampling: Annotated[
-        str, typer.Option(help="stratified by success, or uniform.")
+        str, typer.Option(help="stratified by success, uniform, or weighted as the version says.")
     ] = "stratified",
     seed: Annotated[int, typer.Option(help="All randomness derives from it.")] = 0,
 ) -> None:

@@ -19,6 +19,7 @@ from thresher.episodes.spec import EpisodeSpec
 CHECKSUMS = "checksums.json"
 CROISSANT = "croissant.json"
 EPISODES = "episodes.parquet"
+INGEST = "ingest.json"
 LINEAGE = "lineage.json"
 PICTURE = "episodes.png"
 SPEC = "spec.json"

@@ -50,7 +50,8 @@ class TrainConfig:
       settings: The learner's settings that differ from its defaults.
       steps: Gradient steps; 2,400 of batch 64 learn from 11,000 grasps in minutes.
       batch_size: Transitions per step.
-      sampling: 'stratified' by success (half and half) or 'uniform'.
+      sampling: 'stratified' by success (half and half), 'uniform', or 'weighted' as
+        the version's sampling weights say.
       seed: Of everything random: first weights, batches, augmentation, CEM.
       world: Whose camera and workspace a learner may know.
     """

@@ -25,7 +25,7 @@ from thresher.episodes.index import read_index
 from thresher.episodes.run_record import recording
 from thresher.episodes.spec import EpisodeSpec
 from thresher.episodes.version import Version, open_version
-from thresher.pipelines.find_sources import FoundSources, find_sources
+from thresher.pipelines.find_sources import FoundSources, find_sources, inputs
 from thresher.pipelines.index_logs import IndexUnit
 from thresher.pipelines.plan import Plan, make_plan, write_plan
 from thresher.pipelines.prove import ProofUnit
@@ -36,6 +36,7 @@ from thresher.pipelines.semver import previous_version, require_right_number
 from thresher.pipelines.sources import merge_indexes
 from thresher.pipelines.runners import local_options
 from thresher.pipelines.stage import run_stage, workers
+from thresher.pipelines.workbench import Workbench
 from thresher.pipelines.write import ShardUnit, shard_units
 
 RUN = "run.json"
@@ -82,7 +83,7 @@ def build_version(build: Build) -> Version:
     """
     options = build.options or local_options(0)
     if build.target.exists() and not build.overwrite:
-        return _same_version(build, options)
+        return _same_version(build)
     require_writable(build.work)
     with _only_build(build.work):
         configuration = {"recipe": build.recipe.to_dict(), "root": str(build.root)}
@@ -121,12 +122,31 @@ def _build(build: Build, options: PipelineOptions) -> Version:
         recipe.plan.file_format,
     )
     _write_and_prove(units, options)
-    parents = {n: v for n, v in found.versions.items() if found.sources[n].is_version}
     sealing = Sealing(
-        folder, recipe, found.spec, selection, units, found.sources, parents
+        folder=folder,
+        recipe=recipe,
+        spec=found.spec,
+        selection=selection,
+        units=units,
+        sources=found.sources,
+        parents=found.versions,
+        ingested=found.ingested,
+        inputs=inputs(recipe, build.root, _known_digests(found, bench)),
     )
     _seal(build, sealing)
     return open_version(build.target)
+
+
+def _known_digests(found: FoundSources, bench: Workbench) -> dict[str, str]:
+    """Returns the digests of inputs that were read: nothing is read twice for them."""
+    known: dict[str, str] = {}
+    for _, table in bench.batches(["source", "file", "log_digest"]):
+        for number, file, digest in zip(*(c.to_pylist() for c in table.columns)):
+            known[f"{found.sources[number].name}: {file}"] = digest
+    for number, report in found.ingested.items():
+        for one in report.recordings:
+            known[f"{found.sources[number].name}: {one.source}"] = one.sha256
+    return known
 
 
 def _index(build: Build, found: FoundSources, options: PipelineOptions) -> Path:
@@ -255,29 +275,15 @@ def _seal(build: Build, sealing: Sealing) -> None:
     sealing.folder.rename(build.target)
 
 
-def _same_version(build: Build, options: PipelineOptions) -> Version:
+def _same_version(build: Build) -> Version:
     """Returns the version that is there, if these sources and this recipe made it."""
     version = open_version(build.target)
     if version.lineage["recipe"] != build.recipe.to_dict():
         raise _other_content(build, "recipe")
-    found = find_sources(build.recipe, build.root, build.work, options, build.alignment)
-    was = {
-        (log["source"], log["file"]): log["sha256"] for log in version.lineage["raw_logs"]
-    }
-    now = {
-        (source.name, log.relative_to(source.root).as_posix()): sha256_file(log)
-        for source, logs in zip(found.sources, found.logs)
-        for log in logs
-    }
+    was, now = version.lineage["inputs"], inputs(build.recipe, build.root)
     if was != now:
-        raise _other_content(build, "raw logs")
-    parents = [parent["digest"] for parent in version.lineage["parents"]]
-    if parents != [
-        found.versions[number].digest
-        for number, source in enumerate(found.sources)
-        if source.is_version
-    ]:
-        raise _other_content(build, "parents")
+        differing = sorted(k for k in {*was, *now} if was.get(k) != now.get(k))
+        raise _other_content(build, f"raw logs or parents ({differing[0]} differs)")
     # A build that was killed right after its seal leaves its work behind.
     if build.work.exists():
         with contextlib.suppress(UserError), _only_build(build.work):

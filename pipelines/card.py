@@ -171,10 +171,20 @@ def _sources(lineage: Mapping[str, Any]) -> str:
     logs = lineage["raw_logs"]
     return (
         _parents(lineage["parents"])
+        + _ingested(lineage["ingested"])
         + f"{sum(log['episodes'] for log in logs):,} episodes in {len(logs):,} raw logs "
         f"(`lineage.json` has the digest of each), by code revision "
         f"`{lineage['code_revision']}`.\n"
     )
+
+
+def _ingested(ingested: Mapping[str, Any]) -> str:
+    if not ingested:
+        return ""
+    names = ("recordings", "unread", "episodes", "quarantined", "read", "used")
+    rows = [(source, *(t[name] for name in names)) for source, t in ingested.items()]
+    head = ("recordings of", *names[:4], "messages read", "messages used")
+    return _table(head, rows) + "\nEach recording, with reasons: `ingest.json`.\n\n"
 
 
 def _parents(parents: Sequence[Mapping[str, Any]]) -> str:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from thresher.episodes.errors import UserError
+from thresher.episodes.files import sha256_file
 from thresher.episodes.spec import EpisodeSpec
 from thresher.episodes.version import Version, open_version
 from thresher.pipelines.index_logs import common_spec, spec_difference
+from thresher.pipelines.ingest.ingest import ingest, ingested_logs
+from thresher.pipelines.ingest.mapping_file import load_mapping
 from thresher.pipelines.ingest.reader import OXE_SHARDS, find_logs
+from thresher.pipelines.ingest.report import IngestReport
+from thresher.pipelines.ingest.sources import digest_of, find_all
 from thresher.pipelines.recipe import Recipe, SourceConfig
 from thresher.pipelines.shard_files import ARRAY_RECORD, TFRECORD
 from thresher.pipelines.sources import Source
@@ -31,6 +37,7 @@ class FoundSources:
       versions: The sealed versions, by number of the source.
       spec: What all their episodes are.
       labels: Annotation files, in order.
+      ingested: What became of recordings, by number of the source.
     """
 
     sources: tuple[Source, ...]
@@ -38,6 +45,7 @@ class FoundSources:
     versions: dict[int, Version]
     spec: EpisodeSpec
     labels: tuple[Path, ...]
+    ingested: dict[int, IngestReport]
 
     def labelled(self, index: Path) -> Path:
         """Returns the index with the annotations' labels in it."""
@@ -67,12 +75,17 @@ def find_sources(
     sources: list[Source] = []
     logs: list[tuple[Path, ...]] = []
     versions: dict[int, Version] = {}
+    ingested: dict[int, IngestReport] = {}
     for number, config in enumerate(configs):
         if config.version:
             versions[number] = open_version(_below(root, config.version))
             source, files = _version_source(config, versions[number], alignment)
         elif config.mapping:
-            source, files = _ingested_source(config, root, work, options)
+            folder = work / "ingested" / str(number)
+            recordings, mapping = _recordings(config, root)
+            ingested[number] = ingest(recordings, mapping, folder, options)
+            source = Source(config.logs, folder, weight=config.weight)
+            files = tuple(sorted(ingested_logs(folder)))
         else:
             folder = _below(root, config.logs)
             source = Source(config.logs, folder, weight=config.weight)
@@ -84,7 +97,55 @@ def find_sources(
     for path in labels:
         if not path.is_file():
             raise UserError(f"there is no annotation file {path}; see 'labels'")
-    return FoundSources(tuple(sources), tuple(logs), versions, spec, labels)
+    return FoundSources(tuple(sources), tuple(logs), versions, spec, labels, ingested)
+
+
+def inputs(
+    recipe: Recipe, root: Path, known: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str]:
+    """Returns the digest of everything that a recipe is made from, by source and file.
+
+    Args:
+      recipe: Names the sources.
+      root: Folder that names are relative to.
+      known: Digests worked out before, by the same names: those files are not read.
+
+    Raises:
+      UserError: Something is not there.
+    """
+    found: dict[str, str] = {}
+    for config in recipe.sources or (SourceConfig(logs=GIVEN),):
+        if config.version:
+            found[config.version] = open_version(_below(root, config.version)).digest
+        elif config.mapping:
+            recordings, mapping = _recordings(config, root)
+            found[config.mapping] = load_mapping(mapping).digest()
+            for one in find_all(recordings, load_mapping(mapping).format):
+                name = f"{config.logs}: {one.name}"
+                found[name] = known.get(name) or digest_of(one.path)
+        else:
+            folder = _below(root, config.logs)
+            for log in find_logs(folder):
+                name = f"{config.logs}: {log.relative_to(folder).as_posix()}"
+                found[name] = known.get(name) or sha256_file(log)
+    for label in recipe.labels:
+        found[label] = sha256_file(_below(root, label))
+    return found
+
+
+def _recordings(config: SourceConfig, root: Path) -> tuple[list[Path], Path]:
+    """Returns the recordings that a source names, and their mapping.
+
+    Raises:
+      UserError: A pattern that nothing fits.
+    """
+    mapping = _below(root, config.mapping)
+    if not any(letter in config.logs for letter in "*?["):
+        return [_below(root, config.logs)], mapping
+    found = sorted(root.glob(config.logs))
+    if not found:
+        raise UserError(f"nothing in {root} fits the source {config.logs!r}")
+    return found, mapping
 
 
 def _below(root: Path, name: str) -> Path:
@@ -106,18 +167,6 @@ def _version_source(
         for path in version.path.glob(f"*.{suffix}-*")
     )
     return source, tuple(shards)
-
-
-def _ingested_source(
-    config: SourceConfig, root: Path, work: Path, options: PipelineOptions
-) -> tuple[Source, tuple[Path, ...]]:
-    from thresher.pipelines.ingest.ingest import ingest_source
-
-    folder = work / "ingested"
-    logs = ingest_source(
-        _below(root, config.logs), _below(root, config.mapping), folder, options
-    )
-    return Source(config.logs, folder, weight=config.weight), tuple(logs)
 
 
 def _common_spec(

@@ -25,6 +25,7 @@ from thresher.episodes.version import (
     CROISSANT,
     EPISODES,
     EXCLUDED,
+    INGEST,
     LINEAGE,
     PICTURE,
     SPEC,
@@ -34,6 +35,7 @@ from thresher.episodes.version import (
 )
 from thresher.pipelines.card import dataset_card
 from thresher.pipelines.croissant import croissant
+from thresher.pipelines.ingest.report import IngestReport
 from thresher.pipelines.picture import picture_strip
 from thresher.pipelines.recipe import Recipe
 from thresher.pipelines.select import Selection
@@ -63,6 +65,8 @@ class Sealing:
       units: The proven shards.
       sources: By number.
       parents: The sealed versions among them, by number.
+      ingested: What became of recordings, by number of the source.
+      inputs: Digest of everything that the version is made from, by source and file.
     """
 
     folder: Path
@@ -72,6 +76,8 @@ class Sealing:
     units: Sequence[ShardUnit]
     sources: Sequence[Source]
     parents: dict[int, Version]
+    ingested: dict[int, IngestReport]
+    inputs: dict[str, str]
 
 
 def write_side_files(sealing: Sealing) -> None:
@@ -83,6 +89,12 @@ def write_side_files(sealing: Sealing) -> None:
     atomic_write(folder / SPEC, sealing.spec.to_json() + "\n")
     lineage = _lineage(sealing)
     atomic_write(folder / LINEAGE, _json(lineage))
+    if sealing.ingested:
+        reports = {
+            sealing.sources[number].name: json.loads(report.to_json())
+            for number, report in sealing.ingested.items()
+        }
+        atomic_write(folder / INGEST, _json(reports))
     statistics = _statistics(units, sealing.spec)
     atomic_write(folder / STATISTICS, _json(statistics))
     write_dataset_info(folder, sealing.recipe, sealing.spec, units)
@@ -196,7 +208,12 @@ def _lineage(sealing: Sealing) -> dict[str, Any]:
             }
             for number, version in sorted(sealing.parents.items())
         ],
+        "inputs": sealing.inputs,
         "raw_logs": _raw_logs(bench, sealing.sources),
+        "ingested": {
+            sealing.sources[number].name: report.total()
+            for number, report in sorted(sealing.ingested.items())
+        },
         "episodes": {
             "indexed": len(bench.stage),
             "written": sum(unit.count for unit in sealing.units),

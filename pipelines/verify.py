@@ -1,30 +1,37 @@
 """Finds whatever changed in a sealed version since it was sealed, to the bit.
 
-Checksums say which file; of a damaged shard the offsets in the index and TFRecord's own
-checksums say which episodes. Nothing is written.
+Checksums say which file; of a damaged shard the offsets in the index and the records'
+own checksums say which episodes. Nothing is written, nothing outside the folder is
+opened, and nothing that a file says about itself is believed.
 """
 
 from __future__ import annotations
 
-import contextlib
+import concurrent.futures
 import dataclasses
 import json
-import tempfile
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from thresher.episodes.errors import UserError
 from thresher.episodes.files import sha256_file
 from thresher.episodes.index import read_index
 from thresher.episodes.progress import progress
 from thresher.episodes.version import CHECKSUMS, EPISODES
-from thresher.pipelines.write import read_records
+from thresher.pipelines.shard_files import RecordReader, record_digest, unframed
 
 # Written after the seal, by the build about itself.
 _UNSEALED = ("run.json",)
 _MOST_NAMED = 100
-_BLOCK_BYTES = 2**20
+# A version of a hundred thousand shards needs some 15 MB of checksums.
+_MOST_CHECKSUM_BYTES = 256 << 20
+_PLACES = ("episode_id", "shard_file", "record_offset", "record_length")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +59,8 @@ class Damage:
 def verify(folder: Path) -> list[Damage]:
     """Returns everything in a version that is not as it was sealed.
 
-    Reads every byte once: as long as the disk takes, in constant memory.
+    Reads every byte once, several files at a time: as long as the disk takes, in
+    constant memory.
 
     Args:
       folder: The version's.
@@ -67,82 +75,127 @@ def verify(folder: Path) -> list[Damage]:
         )
     try:
         sealed = _read_checksums(folder / CHECKSUMS)
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         return [Damage(CHECKSUMS, f"was changed ({error})")]
     found: list[Damage] = []
     total = sum(facts["bytes"] for facts in sealed.values())
-    with progress("verify (bytes)", total) as bar:
-        for name, facts in sealed.items():
-            found += _file_damage(folder / name, facts)
-            bar.advance(by=facts["bytes"])
-    foreign = sorted(
-        path.name
-        for path in folder.iterdir()
-        if path.name not in (*sealed, *_UNSEALED, CHECKSUMS)
-    )
-    return found + [Damage(name, "is no part of the version") for name in foreign]
+    # Hashing lets go of the interpreter, so threads use all processors.
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        with progress("verify (bytes)", total) as bar:
+            checks = pool.map(
+                lambda item: (_file_damage(folder, *item), item[1]["bytes"]),
+                sealed.items(),
+            )
+            for damages, size in checks:
+                found += damages
+                bar.advance(by=size)
+    return found + _foreign(folder, sealed)
+
+
+def _foreign(folder: Path, sealed: dict[str, Any]) -> list[Damage]:
+    known = {*sealed, *_UNSEALED, CHECKSUMS}
+    names = sorted(entry.name for entry in os.scandir(folder))
+    return [Damage(n, "is no part of the version") for n in names if n not in known]
 
 
 def _read_checksums(path: Path) -> dict[str, dict[str, Any]]:
+    if _kind(path) != "" or path.stat().st_size > _MOST_CHECKSUM_BYTES:
+        raise ValueError("it is no file of checksums")
     text = path.read_text()
     content = json.loads(text)
     # As the seal wrote it: a flipped bit between the numbers counts, too.
     if json.dumps(content, indent=1, sort_keys=True) + "\n" != text:
         raise ValueError("its layout is not the seal's")
     try:
-        return {
-            name: {"bytes": int(facts["bytes"]), "sha256": str(facts["sha256"])}
+        sealed = {
+            str(name): {"bytes": int(facts["bytes"]), "sha256": str(facts["sha256"])}
             for name, facts in content["files"].items()
         }
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{error!r}") from error
+    for name, facts in sealed.items():
+        if name in ("", ".", "..") or "/" in name or "\0" in name:
+            raise ValueError(f"{name!r} names no file of this folder")
+        if facts["bytes"] < 0:
+            raise ValueError(f"{name!r} has {facts['bytes']} bytes")
+    return sealed
 
 
-def _file_damage(path: Path, facts: dict[str, Any]) -> Iterator[Damage]:
-    if not path.exists():
-        yield Damage(path.name, "is missing")
-        return
-    size = path.stat().st_size
-    if size == facts["bytes"] and sha256_file(path) == facts["sha256"]:
-        return
+def _kind(path: Path) -> str:
+    """Returns what a path is, if not a plain file of the folder."""
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        return "is a link to somewhere else"
+    return "" if stat.S_ISREG(mode) else "is no plain file"
+
+
+def _file_damage(folder: Path, name: str, facts: dict[str, Any]) -> list[Damage]:
+    path = folder / name
+    try:
+        kind = _kind(path)
+        if kind:
+            return [Damage(name, kind)]
+        size = path.stat().st_size
+        if size == facts["bytes"] and sha256_file(path) == facts["sha256"]:
+            return []
+    except FileNotFoundError:
+        return [Damage(name, "is missing", tuple(_all_episodes(path)))]
+    except OSError as error:
+        return [Damage(name, f"cannot be read ({error.strerror})")]
     problem = (
         "holds other bytes than were sealed"
         if size == facts["bytes"]
         else f"holds {size} bytes where {facts['bytes']} were sealed"
     )
-    yield Damage(path.name, problem, _unreadable_episodes(path))
+    return [Damage(name, problem, tuple(_unreadable_episodes(path)))]
 
 
-def _unreadable_episodes(shard: Path) -> tuple[str, ...]:
-    """Returns the episodes of a shard whose record fails TFRecord's checksums.
-
-    A reader stops at the first such record; it is set on again behind it, where the
-    index says the next one begins. One pass for each, so only so many are named.
-    """
+def _rows(shard: Path) -> Optional[pa.Table]:
+    """Returns which records a shard should hold; none if the index cannot say."""
+    index = shard.parent / EPISODES
     try:
-        rows = read_index(shard.parent / EPISODES).to_pylist()
+        if _kind(index):
+            return None
+        columns = [*_PLACES, "record_digest"]
+        table = read_index(index, columns)
+        return table.filter(pc.equal(table["shard_file"], shard.name))
+    # A damaged index is reported by itself; Arrow has an error of its own for each way.
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
+        return None
+
+
+def _all_episodes(shard: Path) -> list[str]:
+    rows = _rows(shard)
+    return [] if rows is None else rows["episode_id"].to_pylist()[:_MOST_NAMED]
+
+
+def _unreadable_episodes(shard: Path) -> Iterator[str]:
+    """Yields the episodes of a shard whose record is not the one that was sealed."""
+    rows = _rows(shard)
+    if rows is None or not rows.num_rows:
+        return
+    try:
+        reader = RecordReader(shard)
     except (OSError, ValueError):
-        return ()  # The index itself is damaged, and reported by itself.
-    rows = [row for row in rows if row["shard_file"] == shard.name]
-    unreadable: list[str] = []
-    start = 0
-    while start < len(rows) and len(unreadable) < _MOST_NAMED:
-        start += _readable(shard, rows[start]["record_offset"])
-        if start < len(rows):
-            unreadable.append(rows[start]["episode_id"])
-        start += 1
-    return tuple(unreadable)
+        yield from rows["episode_id"].to_pylist()[:_MOST_NAMED]
+        return
+    named = 0
+    size = shard.stat().st_size
+    for row in rows.to_pylist():
+        if named < _MOST_NAMED and not _is_as_sealed(reader, row, size):
+            named += 1
+            yield row["episode_id"]
+    reader.close()
 
 
-def _readable(shard: Path, offset: int) -> int:
-    """Returns how many whole records follow an offset before a damaged one."""
-    count = 0
-    with open(shard, "rb") as file, tempfile.NamedTemporaryFile() as rest:
-        file.seek(offset)
-        while block := file.read(_BLOCK_BYTES):
-            rest.write(block)
-        rest.flush()
-        with contextlib.suppress(ValueError):
-            for _ in read_records(Path(rest.name)):
-                count += 1
-    return count
+def _is_as_sealed(reader: RecordReader, row: dict[str, Any], size: int) -> bool:
+    offset, length = row["record_offset"], row["record_length"]
+    if not (isinstance(offset, int) and isinstance(length, int)):
+        return False
+    if min(offset, length) < 0 or max(offset, length) > size:
+        return False
+    try:
+        frame = reader.framed(offset, length)
+    except (OSError, ValueError):
+        return False
+    return record_digest(unframed(frame)) == row["record_digest"]

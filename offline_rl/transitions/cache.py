@@ -18,7 +18,7 @@ from thresher.episodes.metadata import Success
 from thresher.episodes.spec import EpisodeSpec, FeatureSpec
 
 # Raised whenever the files' meaning changes, so that an old cache is never misread.
-FORMAT = 1
+FORMAT = 2
 SUCCESS_CODES = {Success.YES: 1, Success.NO: 0, Success.UNKNOWN: -1}
 _STEP_ARRAYS = ("action", "reward", "discount")
 
@@ -40,6 +40,7 @@ class TransitionCache:
       episode_starts: First row of each episode, and num_steps at the end,
         int64 [num_episodes + 1].
       success: 1 success, 0 failure, -1 unknown, int8 [num_episodes].
+      weight: How often to sample each episode, relative to others, [num_episodes].
     """
 
     path: Path
@@ -50,6 +51,7 @@ class TransitionCache:
     discount: np.ndarray
     episode_starts: np.ndarray
     success: np.ndarray
+    weight: np.ndarray
 
     @property
     def num_episodes(self) -> int:
@@ -120,14 +122,18 @@ class CacheWriter:
         self._num_steps = num_steps
         self._starts = np.zeros(num_episodes + 1, np.int64)
         self._success = np.zeros(num_episodes, np.int8)
+        self._weight = np.ones(num_episodes)
         self._episodes = 0
 
-    def add(self, columns: Mapping[str, np.ndarray], success: Success) -> None:
+    def add(
+        self, columns: Mapping[str, np.ndarray], success: Success, weight: float = 1.0
+    ) -> None:
         """Adds an episode.
 
         Args:
           columns: Every cached feature by slash path, decoded, [N, …].
           success: Its outcome.
+          weight: How often to sample it.
         """
         start = int(self._starts[self._episodes])
         stop = start + len(columns["reward"])
@@ -136,6 +142,7 @@ class CacheWriter:
         for name, array in self._arrays.items():
             array[start:stop] = columns[name]
         self._success[self._episodes] = SUCCESS_CODES[success]
+        self._weight[self._episodes] = weight
         self._episodes += 1
         self._starts[self._episodes] = stop
 
@@ -167,6 +174,7 @@ class CacheWriter:
             array.flush()
         np.save(self._path / "episode_starts.npy", self._starts)
         np.save(self._path / "success.npy", self._success)
+        np.save(self._path / "weight.npy", self._weight)
         # Written last: a folder without it is unfinished.
         description: dict[str, Any] = {
             "format": FORMAT,
@@ -200,6 +208,7 @@ def open_cache(path: Path) -> TransitionCache:
         **{name: arrays[name] for name in _STEP_ARRAYS},
         episode_starts=np.load(path / "episode_starts.npy"),
         success=np.load(path / "success.npy"),
+        weight=np.load(path / "weight.npy"),
     )
 
 

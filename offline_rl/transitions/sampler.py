@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
 from thresher.episodes.errors import UserError, unknown_name
 from thresher.offline_rl.transitions.cache import TransitionCache
 
-SAMPLINGS = ("stratified", "uniform")
+SAMPLINGS = ("stratified", "uniform", "weighted")
 
 
 class TransitionSampler:
@@ -23,6 +23,8 @@ class TransitionSampler:
     'stratified' takes half of each batch from successful episodes and half from
     failed ones, uniformly over the transitions of each: a Q-function learns a ranking
     only from both. Episodes of unknown outcome are left out. 'uniform' takes all.
+    'weighted' takes episodes as often as the version's sampling weights say, which is
+    how a version that was rebalanced by weights is meant to be sampled.
     The final step of an episode, whose action means nothing, is never drawn.
     """
 
@@ -41,6 +43,7 @@ class TransitionSampler:
             raise UserError(f"batch size must be at least 1, not {batch_size}")
         self._batch_size, self._seed, self._position = batch_size, seed, 0
         self._strata = _strata(cache, sampling)
+        self._chances = _chances(cache, self._strata, sampling)
 
     def batch(self, number: int) -> np.ndarray:
         """Returns the rows of a batch, int64 [batch_size], without moving on."""
@@ -53,8 +56,8 @@ class TransitionSampler:
         ]
         return np.concatenate(
             [
-                rows[rng.integers(len(rows), size=size)]
-                for rows, size in zip(self._strata, sizes)
+                rows[_draw(rng, len(rows), size, chances)]
+                for rows, size, chances in zip(self._strata, sizes, self._chances)
             ]
         )
 
@@ -84,9 +87,33 @@ class TransitionSampler:
         self._position = int(state["next_batch"])
 
 
+def _draw(
+    rng: np.random.Generator, count: int, size: int, chances: Optional[np.ndarray]
+) -> np.ndarray:
+    """Draws with replacement; `chances` are cumulative, of any sum."""
+    if chances is None:
+        return rng.integers(count, size=size)
+    places = np.searchsorted(chances, rng.random(size) * chances[-1], side="right")
+    return np.minimum(places, count - 1)
+
+
+def _chances(
+    cache: TransitionCache, strata: list[np.ndarray], sampling: str
+) -> list[Optional[np.ndarray]]:
+    """Returns cumulative chances of each stratum's rows; None for equal ones.
+
+    An episode's weight is divided among its transitions, so that the ratio of success
+    in a batch is the one that the version was weighted for, whatever the lengths.
+    """
+    if sampling != "weighted":
+        return [None] * len(strata)
+    each = cache.weight / np.maximum(np.diff(cache.episode_starts) - 1, 1)
+    return [np.cumsum(each[cache.episode_of(rows)]) for rows in strata]
+
+
 def _strata(cache: TransitionCache, sampling: str) -> list[np.ndarray]:
     rows = np.flatnonzero(~cache.is_last)
-    if sampling == "uniform":
+    if sampling != "stratified":
         return [rows]
     success = cache.success[cache.episode_of(rows)]
     strata = [rows[success == 1], rows[success == 0]]

@@ -94,7 +94,14 @@ def _lock(path: Path) -> Iterator[None]:
 
 
 def _unpack(version: Version, split: str, path: Path) -> None:
-    lengths = version.index.filter(pc.equal(version.index["split"], split))["num_steps"]
+    rows = version.index.filter(pc.equal(version.index["split"], split))
+    lengths = rows["num_steps"]
+    # Versions of other makers say nothing of weights.
+    weights = (
+        rows["sampling_weight"].to_pylist()
+        if "sampling_weight" in rows.column_names
+        else [1.0] * len(lengths)
+    )
     writer = CacheWriter(
         path,
         version.spec,
@@ -102,8 +109,8 @@ def _unpack(version: Version, split: str, path: Path) -> None:
         num_episodes=len(lengths),
     )
     with writer, progress(f"Unpacking {split}", len(lengths)) as bar:
-        for columns, success in _episodes(version, split):
-            writer.add(columns, success)
+        for (columns, success), weight in zip(_episodes(version, split), weights):
+            writer.add(columns, success, weight)
             bar.advance()
 
 

@@ -12,7 +12,7 @@ from thresher.offline_rl.transitions.cache import TransitionCache
 from thresher.offline_rl.transitions.sampler import TransitionSampler
 
 
-def _cache(lengths, success):
+def _cache(lengths, success, weight=None):
     """A cache of episodes of so many steps each; the sampler reads nothing else."""
     starts = np.concatenate([[0], np.cumsum(lengths)])
     empty = np.zeros(0)
@@ -25,6 +25,7 @@ def _cache(lengths, success):
         discount=empty,
         episode_starts=starts,
         success=np.array(success, np.int8),
+        weight=np.ones(len(lengths)) if weight is None else np.array(weight),
     )
 
 
@@ -41,7 +42,7 @@ def _caches(draw):
     _caches(),
     st.integers(1, 40),
     st.integers(0, 2**31),
-    st.sampled_from(["stratified", "uniform"]),
+    st.sampled_from(["stratified", "uniform", "weighted"]),
 )
 def test_no_batch_holds_a_final_step(cache, batch_size, seed, sampling):
     sampler = TransitionSampler(
@@ -119,3 +120,19 @@ def test_an_unknown_sampling_is_told_the_near_ones():
         TransitionSampler(
             _cache([2, 2], [0, 1]), batch_size=2, seed=0, sampling="stratfied"
         )
+
+
+def test_weighted_batches_have_the_ratio_that_was_asked_for_whatever_the_lengths():
+    # One long failure and three short successes; weights ask for a quarter successes.
+    cache = _cache([40, 3, 3, 3], [0, 1, 1, 1], weight=[3.0, 1 / 3, 1 / 3, 1 / 3])
+    sampler = TransitionSampler(cache, batch_size=4000, seed=1, sampling="weighted")
+    episodes = cache.episode_of(sampler.batch(0))
+    assert np.mean(cache.success[episodes] == 1) == pytest.approx(0.25, abs=0.03)
+    shares = np.bincount(episodes, minlength=4)[1:] / 4000
+    np.testing.assert_allclose(shares, 1 / 12, atol=0.02)
+
+
+def test_an_episode_of_no_weight_is_never_drawn():
+    cache = _cache([5, 5, 5], [1, 0, 0], weight=[1.0, 0.0, 1.0])
+    sampler = TransitionSampler(cache, batch_size=500, seed=0, sampling="weighted")
+    assert set(cache.episode_of(sampler.batch(3))) == {0, 2}

@@ -15,9 +15,8 @@ Messages are dataclasses (ROS), protobuf messages or dictionaries (JSON).
 from __future__ import annotations
 
 import dataclasses
-import functools
 import re
-from collections.abc import Collection, Hashable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,8 @@ from thresher.pipelines.ingest.message_images import image_of, is_image, sniff
 # holds some frames and the next one others.
 MISSING = object()
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(?:'([^']*)'|\"([^\"]*)\"|([^\]]*))\]")
+# Asked of every message, and the same for all of a type.
+_NAMES: dict[Any, list[str]] = {}
 _SECONDS = ("sec", "secs", "seconds")
 _NANOSECONDS = ("nanosec", "nsec", "nsecs", "nanos")
 
@@ -246,11 +247,13 @@ def field_names(record: Any) -> list[str]:
     """Returns the names of a message's parts in declared order; [] for no message."""
     if isinstance(record, Mapping):
         return [str(name) for name in record]
-    return _declared(type(record))
+    kind = type(record)
+    if kind not in _NAMES:
+        _NAMES[kind] = _declared(kind)
+    return _NAMES[kind]
 
 
-@functools.lru_cache(maxsize=4096)
-def _declared(kind: Hashable) -> list[str]:
+def _declared(kind: Any) -> list[str]:
     if dataclasses.is_dataclass(kind):
         names = [field.name for field in dataclasses.fields(kind)]
         return [name for name in names if name != "__msgtype__"]

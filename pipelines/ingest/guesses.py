@@ -1,0 +1,120 @@
+"""What a recording's fields are likely to be, by their names, types and rates."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from thresher.pipelines.ingest.recording import Contents, FieldInfo
+
+_ACTION = re.compile(r"cmd|command|action|target|setpoint|desired|goal_", re.I)
+_REWARD = re.compile(r"(^|[/._])rewards?$", re.I)
+_SUCCESS = re.compile(r"success|succeeded", re.I)
+_LANGUAGE = re.compile(r"language|instruction", re.I)
+_TERMINAL = re.compile(r"(^|[/._])(is_)?(terminals?|dones?)$", re.I)
+# What describes a message, an uncertainty or a constant rather than the world.
+_NOISE = re.compile(
+    r"\.seq$|covariance|\.(stamp|time_?stamp|timestamp)$|(^|[/._])(index|frame_index|"
+    r"episode_index|task_index|timestamp|is_first|is_last|is_terminal|discounts?)$",
+    re.I,
+)
+_TEXTS = ("str", "string", "large_string", "object")
+# Larger vectors are maps and point clouds, which want thought.
+_MAX_ENTRIES = 4096
+
+
+def is_action(field: FieldInfo) -> bool:
+    """Whether a field looks like a command."""
+    return bool(_ACTION.search(field.name)) and is_number(field)
+
+
+def is_reward(field: FieldInfo) -> bool:
+    """Whether a field looks like rewards."""
+    return bool(_REWARD.search(field.name)) and field.shape in ((), (1,))
+
+
+def is_ending(field: FieldInfo) -> bool:
+    """Whether a field looks like a mark of endings."""
+    return bool(_TERMINAL.search(field.name))
+
+
+def is_language(field: FieldInfo) -> bool:
+    """Whether a field looks like an instruction."""
+    return field.type in _TEXTS and bool(_LANGUAGE.search(field.name))
+
+
+def is_number(field: FieldInfo) -> bool:
+    """Whether a field is a number or a vector that is worth keeping."""
+    if field.is_image or field.shape is None or field.type in _TEXTS:
+        return False
+    if "time" in field.type or _NOISE.search(field.name):
+        return False
+    return 0 < math.prod(field.shape) <= _MAX_ENTRIES and field.count != 0
+
+
+def widest(fields: Sequence[FieldInfo]) -> list[FieldInfo]:
+    """Returns the number fields that are part of no other one of them.
+
+    A pose is kept whole rather than as a position and an orientation, but not with
+    its covariance.
+    """
+    numbers = [f for f in fields if is_number(f) and not _holds_noise(f, fields)]
+    names = {field.name for field in numbers}
+    return [f for f in numbers if not any(a in names for a in _above(f.name))]
+
+
+def _holds_noise(field: FieldInfo, fields: Sequence[FieldInfo]) -> bool:
+    return any(
+        other.name.startswith(f"{field.name}.") and _NOISE.search(other.name)
+        for other in fields
+    )
+
+
+def _above(name: str) -> list[str]:
+    return [name[: match.start()] for match in re.finditer(r"\.", name)]
+
+
+def clock_of(fields: Sequence[FieldInfo]) -> FieldInfo | None:
+    """Returns the field whose values are likeliest to be steps.
+
+    That is the slowest camera, else the busiest state, else anything.
+    """
+    ticking = [f for f in fields if f.count > 1 and f.rate_hz > 0]
+    cameras = [f for f in ticking if f.is_image]
+    if cameras:
+        return min(cameras, key=lambda f: (f.rate_hz, f.name))
+    states = [f for f in ticking if not is_action(f)] or ticking
+    return max(states, key=lambda f: (f.count, f.name)) if states else None
+
+
+def guesses(contents: Contents) -> list[str]:
+    """Returns sentences about what fields may be."""
+    fields = contents.fields
+    said = []
+    cameras = [f.name for f in fields if f.is_image]
+    actions = [f.name for f in widest(fields) if is_action(f)]
+    clock = clock_of([f for f in fields if f.is_image] + widest(fields))
+    for what, names in (
+        ("cameras", cameras),
+        ("actions", actions),
+        ("rewards", [f.name for f in fields if is_reward(f)]),
+        ("instructions", [f.name for f in fields if is_language(f)]),
+        (
+            "success",
+            [
+                *(f.name for f in fields if _SUCCESS.search(f.name)),
+                *(name for name in contents.attributes if _SUCCESS.search(name)),
+            ],
+        ),
+    ):
+        if names:
+            said.append(f"{what}: {', '.join(names)}")
+    if clock is not None:
+        said.append(f"clock: {clock.name}, {clock.rate_hz:.1f} Hz")
+    if not actions:
+        said.append(
+            "no field looks like an action: say next_of or difference_of of a state, "
+            "or leave actions out"
+        )
+    return said

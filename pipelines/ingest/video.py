@@ -94,6 +94,34 @@ def frames_at(
             yield _pixels(best[1], path, position)
 
 
+def frames_numbered(
+    path: Path, numbers: np.ndarray, position: str = ""
+) -> Iterator[np.ndarray]:
+    """Yields frames by their place in the video, as uint8 [H, W, 3] RGB.
+
+    Args:
+      path: The video file.
+      numbers: Which, from 0, not falling, [N].
+      position: Of the segment, for errors.
+
+    Raises:
+      DamagedRecordingError: The video is damaged, or has no such frame.
+    """
+    wanted = [int(number) for number in numbers]
+    if any(late < early for early, late in zip([0, *wanted], wanted)):
+        raise damaged(path, position, "numbers of frames run backwards", REMEDY)
+    with _opened(path, position) as (container, stream):
+        counted = enumerate(_decoded(container, stream, 0.0, path, position))
+        count, frame = -1, None
+        for row, number in enumerate(wanted):
+            while count < number:
+                count, (_, frame) = next(counted, (-1, (0.0, None)))
+                if frame is None:
+                    rule = f"row {row} wants frame {number}, which it does not have"
+                    raise damaged(path, position, rule, REMEDY)
+            yield _pixels(frame, path, position)
+
+
 def _nearer(one: Any, other: Any, time: float) -> Any:
     there = [frame for frame in (one, other) if frame is not None]
     return min(there, key=lambda frame: abs(frame[0] - time)) if there else None

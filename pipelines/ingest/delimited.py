@@ -1,0 +1,388 @@
+"""CSV and JSON lines, with pictures in files or frames of videos beside them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+import pyarrow as pa
+
+from thresher.episodes.errors import UserError, unknown_name
+from thresher.pipelines.ingest.delimited_pictures import (
+    files_column,
+    frames_column,
+    looks_like_file,
+)
+from thresher.pipelines.ingest.guarded_table import GuardedTable
+from thresher.pipelines.ingest.line_blocks import Block, blocks, text_start
+from thresher.pipelines.ingest.picture_columns import PictureOption
+from thresher.pipelines.ingest.recording import (
+    Contents,
+    FieldInfo,
+    Segment,
+    SegmentPointer,
+    Stream,
+)
+from thresher.pipelines.ingest.table_rules import (
+    Budget,
+    check_fields,
+    check_options,
+    clock_times,
+    damaged,
+    row_times,
+    telling_damage,
+)
+from thresher.pipelines.ingest.text_rows import (
+    REFUSE,
+    REMEDY,
+    SKIP,
+    csv_cells,
+    csv_columns,
+    json_rows,
+    nanoseconds_of_texts,
+    numbers_of_texts,
+    numbers_of_values,
+)
+
+_CSV = {".csv": ",", ".tsv": "\t", ".txt": ","}
+_JSON = (".jsonl", ".ndjson")
+_DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "space": " ", "pipe": "|"}
+_SAMPLE_ROWS = 2000
+_AGAIN = ", of an episode that was before"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """Rows of one episode, as far as they have been seen."""
+
+    line: int
+    start: int
+    episode: Optional[str] = None
+    after: int = 0
+    stop: int = 0
+
+
+class DelimitedReader:
+    """One file, a row a line, read in this process.
+
+    Attributes:
+      path: The file.
+      format: 'delimited'.
+    """
+
+    format = "delimited"
+    options = (
+        "episode",  # column that says which episode a row is of
+        "clock",  # column that holds the time of each row
+        "clock_unit",  # s, ms, us or ns
+        "delimiter",  # comma, semicolon, tab, space or pipe
+        "missing",  # refuse (as if not given), or skip: fields at different times
+        "pictures",  # columns of picture files, joined by commas; guessed if not given
+        "frames",  # VIDEO:FRAME, columns of a video's path and a frame's number in it
+        "root",  # folder that paths in cells start from; the file's own if not given
+        "images",  # png, jpeg or raw: how frames of videos are kept
+    )
+
+    def __init__(self, path: Path, options: Mapping[str, str]) -> None:
+        """Reads the header.
+
+        Raises:
+          UserError: An unknown option, or a column in one that is not there.
+          DamagedRecordingError: The file is empty, or its header is broken.
+        """
+        check_options(self.format, options, self.options)
+        self.path = path
+        self._options = options
+        self._pictures = PictureOption.of(options)
+        self._missing = options.get("missing", REFUSE)
+        if self._missing not in (REFUSE, SKIP):
+            raise unknown_name(
+                "choice of option missing", self._missing, [REFUSE, SKIP]
+            )
+        self._is_json = path.suffix.lower() in _JSON
+        self._delimiter = self._chosen_delimiter()
+        self._start, self._first_line = text_start(path), 1
+        self._names: list[str] = []
+        self._kinds: dict[str, str] = {}
+        self._sample()
+        for name in filter(None, [options.get("episode"), options.get("clock")]):
+            check_fields(path, [name], self._names)
+        self._video, self._frame = self._frame_columns()
+
+    @staticmethod
+    def recognises(path: Path) -> bool:
+        """Whether a file's name ends as such files' do; its bytes have no magic."""
+        return path.is_file() and path.suffix.lower() in (*_CSV, *_JSON)
+
+    def _chosen_delimiter(self) -> str:
+        said = self._options.get("delimiter")
+        if said is None:
+            return _CSV.get(self.path.suffix.lower(), ",")
+        if said not in _DELIMITERS:
+            raise unknown_name("choice of option delimiter", said, _DELIMITERS)
+        return _DELIMITERS[said]
+
+    def _frame_columns(self) -> tuple[str, str]:
+        said = self._options.get("frames", "")
+        video, colon, frame = said.rpartition(":")
+        if said and not colon:
+            raise UserError(f"option frames: {said!r} is not VIDEO_COLUMN:FRAME_COLUMN")
+        check_fields(self.path, [name for name in (video, frame) if name], self._names)
+        return video, frame
+
+    def _sample(self) -> None:
+        """Learns the columns, and which of them hold numbers, from the first rows."""
+        size = self.path.stat().st_size
+        block = next(blocks(self.path, self._start, size, 1), None)
+        if block is None:
+            raise damaged(self.path, "line 1", "there is no line in it", "leave it out")
+        if not self._is_json:
+            ends = block.starts
+            header = block.data[: int(ends[1]) - block.offset]
+            self._names = csv_columns(self.path, header, self._delimiter)
+            self._start, self._first_line = int(ends[1]), 2
+            lines = block.data.splitlines(keepends=True)[1 : _SAMPLE_ROWS + 1]
+            block = Block(2, self._start, b"".join(lines))
+        for name, values in self._sample_cells(block).items():
+            self._kinds[name] = _kind(values)
+        self._names = self._names or list(self._kinds)
+
+    def _sample_cells(self, block: Block) -> dict[str, list[Any]]:
+        if self._is_json:
+            head = b"".join(block.data.splitlines(keepends=True)[:_SAMPLE_ROWS])
+            found: dict[str, list[Any]] = {}
+            for row in json_rows(self.path, Block(1, self._start, head)):
+                for name, value in row.items():
+                    found.setdefault(name, []).append(value)
+            return found
+        if not block.data:
+            return {name: [] for name in self._names}
+        cells = csv_cells(self.path, block, self._names, self._names, self._delimiter)
+        return {name: column.to_pylist() for name, column in cells.items()}
+
+    def contents(self) -> Contents:
+        """Returns the columns, and how many episodes and rows there are."""
+        places = list(self.pointers())
+        rows = sum(place.rows for place in places)
+        fields = [
+            FieldInfo(
+                name,
+                self._kinds.get(name, "text"),
+                None if self._is_picture(name) else (),
+                rows if self._missing == REFUSE else -1,
+                is_image=self._is_picture(name),
+            )
+            for name in self._names
+        ]
+        episodes = len(places) if "episode" in self._options else 0
+        return Contents(self.format, fields, episodes, (), ("episode",))
+
+    def _is_picture(self, name: str) -> bool:
+        if name == self._video:
+            return True
+        if "pictures" in self._options:
+            return name in [n.strip() for n in self._options["pictures"].split(",")]
+        return self._kinds.get(name) == "picture"
+
+    def pointers(self) -> Iterator[SegmentPointer]:
+        """Yields runs of rows with the same episode; without a column, all rows.
+
+        Raises:
+          DamagedRecordingError: A line is broken.
+        """
+        column = self._options.get("episode")
+        seen: set[str] = set()
+        run = _Run(self._first_line, self._start)
+        with telling_damage(self.path, "", REMEDY):
+            for block in self._blocks():
+                starts = block.starts
+                cells = self._episodes_of(block, column) if column else None
+                for row in _changes(cells or (), run.episode):
+                    line = block.first_line + row
+                    if line > run.line:
+                        yield self._pointer(run, line, int(starts[row]), seen)
+                    run = _Run(line, int(starts[row]), (cells or [""])[row])
+                if run.episode is None and cells:
+                    run = dataclasses.replace(run, episode=cells[0])
+                after = block.first_line + len(starts) - 1
+                run = dataclasses.replace(run, after=after, stop=int(starts[-1]))
+        if run.after > run.line:
+            yield self._pointer(run, run.after, run.stop, seen)
+
+    def _pointer(
+        self, run: _Run, after: int, stop: int, seen: set[str]
+    ) -> SegmentPointer:
+        # A last line without its end was given one, which is not in the file.
+        end = min(stop, self.path.stat().st_size)
+        position = f"lines {run.line}-{after - 1}, bytes {run.start}-{end}"
+        if run.episode is not None and run.episode in seen:
+            position += _AGAIN
+        seen.add(run.episode or "")
+        return SegmentPointer(position, after - run.line, end - run.start)
+
+    def _blocks(self) -> Iterator[Block]:
+        size = self.path.stat().st_size
+        return blocks(self.path, self._start, size, self._first_line)
+
+    def _episodes_of(self, block: Block, column: str) -> list[str]:
+        if self._is_json:
+            return [str(row.get(column)) for row in json_rows(self.path, block)]
+        cells = csv_cells(self.path, block, self._names, [column], self._delimiter)
+        return [str(text) for text in cells[column].to_pylist()]
+
+    def read(self, pointer: SegmentPointer, fields: Sequence[str]) -> Segment:
+        """Returns a run of rows; a field under `missing: skip` may have fewer values.
+
+        Raises:
+          UserError: No such column.
+          DamagedRecordingError: A cell, picture or video is missing or broken.
+        """
+        check_fields(self.path, fields, self._names)
+        position = pointer.position
+        line, start, stop = _parsed(position.removesuffix(_AGAIN))
+        if position.endswith(_AGAIN):
+            rule = "its episode's rows are in two places"
+            raise damaged(self.path, position, rule, "sort the file by its episode")
+        clock, episode = self._options.get("clock"), self._options.get("episode")
+        wanted = [*fields, *filter(None, [clock, episode])]
+        if self._video in fields:
+            wanted.append(self._frame)
+        with telling_damage(self.path, position, REMEDY):
+            budget = Budget(self.path, position)
+            cells = self._cells(line, start, stop, list(dict.fromkeys(wanted)), budget)
+            count = max((len(values) for values in cells.values()), default=0)
+            budget.spend(8 * count, "the clock")
+            times = self._times(cells, clock, count, line, position)
+            streams = {
+                name: self._stream(name, cells, times, line, position, budget)
+                for name in fields
+            }
+        attributes = {"episode": str(cells[episode][0])} if episode and count else {}
+        return Segment(position, streams, attributes)
+
+    def _cells(
+        self, line: int, start: int, stop: int, names: list[str], budget: Budget
+    ) -> dict[str, Any]:
+        parts: dict[str, list[Any]] = {name: [] for name in names}
+        for block in blocks(self.path, start, stop, line):
+            budget.spend(len(block.data), "its rows")
+            if self._is_json:
+                for row in json_rows(self.path, block):
+                    for name in names:
+                        parts[name].append(row.get(name))
+            else:
+                found = csv_cells(self.path, block, self._names, names, self._delimiter)
+                for name in names:
+                    parts[name].append(found[name])
+        if self._is_json:
+            return dict(parts)
+        return {name: pa.concat_arrays(p) for name, p in parts.items() if p}
+
+    def _times(
+        self,
+        cells: Mapping[str, Any],
+        clock: Optional[str],
+        count: int,
+        line: int,
+        position: str,
+    ) -> np.ndarray:
+        if clock is None:
+            return row_times(count)
+        unit = self._options.get("clock_unit", "s")
+        if unit == "s" and not self._is_json:
+            exact = nanoseconds_of_texts(cells[clock])
+            if exact is not None:
+                return exact
+        values, _ = self._values(clock, cells, line, REFUSE)
+        return clock_times(values, unit, self.path, position)
+
+    def _values(
+        self, name: str, cells: Mapping[str, Any], line: int, missing: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if self._is_json:
+            return numbers_of_values(self.path, name, cells[name], line, missing)
+        if self._kinds.get(name) == "number":
+            return numbers_of_texts(self.path, name, cells[name], line, missing)
+        texts = np.empty(len(cells[name]), dtype=object)
+        texts[:] = cells[name].to_pylist()
+        if missing == SKIP:
+            there = np.array([text != "" for text in texts], dtype=bool)
+            return texts[there], there
+        return texts, np.ones(len(texts), dtype=bool)
+
+    def _stream(
+        self,
+        name: str,
+        cells: Mapping[str, Any],
+        times: np.ndarray,
+        line: int,
+        position: str,
+        budget: Budget,
+    ) -> Stream:
+        values, there = self._values(name, cells, line, self._missing)
+        budget.spend(values.nbytes, name)
+        if not self._is_picture(name):
+            return Stream(times[there], values)
+        root = Path(self._options.get("root", "")) or Path()
+        folder = root if root.is_absolute() else self.path.parent / root
+        lines = np.flatnonzero(there) + line
+        if name == self._video:
+            numbers, _ = self._values(self._frame, cells, line, REFUSE)
+            frames = frames_column(
+                self.path, folder, values, numbers[there], lines, self._pictures, budget
+            )
+            return Stream(times[there], frames)
+        return Stream(
+            times[there], files_column(self.path, folder, values, lines, budget)
+        )
+
+
+def _changes(cells: Sequence[str], before: Optional[str]) -> list[int]:
+    """Returns the rows whose episode is another than the row's before."""
+    found = []
+    for row, cell in enumerate(cells):
+        if before is not None and cell != before:
+            found.append(row)
+        before = cell
+    return found
+
+
+def _kind(values: Sequence[Any]) -> str:
+    """Returns what a column holds, by its first values: number, text or picture."""
+    told = [v for v in values if v not in (None, "")][:_SAMPLE_ROWS]
+    if told and all(isinstance(v, str) and looks_like_file(v) for v in told):
+        return "picture"
+    if told and all(not isinstance(v, str) or _is_number(v) for v in told):
+        return "number"
+    # What is always empty at first may be numbers later, and empty cells are none.
+    return "text" if told else "number"
+
+
+def _is_number(text: str) -> bool:
+    if text.strip().lower() in ("true", "false"):
+        return True
+    try:
+        float(text)
+    except ValueError:
+        return False
+    # Python reads digits joined by underscores; no table means them.
+    return "_" not in text
+
+
+def _parsed(position: str) -> tuple[int, int, int]:
+    lines, _, where = position.partition(", bytes ")
+    first, dash, last = where.partition("-")
+    line = lines.partition(" ")[2].partition("-")[0]
+    if not (dash and first.isdecimal() and last.isdecimal() and line.isdecimal()):
+        raise UserError(f"{position!r} is no segment of a text table")
+    return int(line), int(first), int(last)
+
+
+class DelimitedTable(GuardedTable):
+    """A text table, read in a process of its own."""
+
+    format = DelimitedReader.format
+    reader = DelimitedReader

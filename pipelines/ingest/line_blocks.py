@@ -1,0 +1,103 @@
+"""A text file in blocks of whole lines, so that its size does not matter."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from thresher.pipelines.ingest.table_rules import damaged
+
+REMEDY = "save it as UTF-8 text with one row a line"
+_BLOCK_BYTES = 8 << 20
+_LONGEST_LINE = 64 << 20
+_BOM = b"\xef\xbb\xbf"
+_OTHER_BOMS = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """Some lines.
+
+    Attributes:
+      first_line: Number of the first one, from 1.
+      offset: Its first byte in the file.
+      data: The bytes, each line with its line feed.
+    """
+
+    first_line: int
+    offset: int
+    data: bytes
+
+    @property
+    def starts(self) -> np.ndarray:
+        """First byte of each line in the file, and the end of the last, [lines + 1]."""
+        ends = np.flatnonzero(np.frombuffer(self.data, np.uint8) == 10) + 1
+        return np.concatenate([[0], ends]).astype(np.int64) + self.offset
+
+
+def text_start(path: Path) -> int:
+    """Returns where the text begins, behind a byte order mark.
+
+    Raises:
+      DamagedRecordingError: The file is empty, or no UTF-8.
+    """
+    with open(path, "rb") as file:
+        head = file.read(4096)
+    if not head:
+        raise damaged(path, "line 1", "the file has 0 bytes", "leave it out")
+    if head.startswith(_OTHER_BOMS):
+        raise damaged(path, "line 1", "it is UTF-16", REMEDY)
+    return len(_BOM) if head.startswith(_BOM) else 0
+
+
+def blocks(path: Path, start: int, stop: int, first_line: int) -> Iterator[Block]:
+    """Yields the lines between two bytes; a last line without its end gets one.
+
+    Args:
+      path: The file.
+      start: First byte of a line.
+      stop: Behind the last byte that is wanted.
+      first_line: Number of the line at `start`.
+
+    Raises:
+      DamagedRecordingError: A line is too long, or holds what no text does.
+    """
+    offset, line, rest = start, first_line, b""
+    with open(path, "rb") as file:
+        file.seek(start)
+        while True:
+            left = stop - offset - len(rest)
+            read = file.read(min(_BLOCK_BYTES, max(left, 0)))
+            data = rest + read
+            if not data:
+                return
+            if not read:
+                data += b"\n"
+            cut = data.rfind(b"\n") + 1
+            if not cut and len(data) > _LONGEST_LINE:
+                rule = f"no line ends within {_LONGEST_LINE >> 20} MiB"
+                raise damaged(path, f"line {line}", rule, REMEDY)
+            whole, rest = data[:cut], data[cut:]
+            if whole:
+                _check_text(path, whole, line)
+                yield Block(line, offset, whole)
+                line += whole.count(b"\n")
+                offset += len(whole)
+            if not read:
+                return
+
+
+def _check_text(path: Path, data: bytes, line: int) -> None:
+    position = data.find(b"\0")
+    if position < 0:
+        try:
+            data.decode("utf-8")
+            return
+        except UnicodeDecodeError as error:
+            position = error.start
+    where = line + data.count(b"\n", 0, position)
+    rule = f"byte {data[position]:#04x} is no UTF-8 text"
+    raise damaged(path, f"line {where}", rule, REMEDY)

@@ -1,0 +1,249 @@
+"""Rows of CSV and JSON lines: cells by column, every complaint with its line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+from thresher.pipelines.ingest.line_blocks import Block
+from thresher.pipelines.ingest.table_rules import damaged
+
+REMEDY = "mend the line, or leave it out"
+SKIP, REFUSE = "skip", "refuse"
+_MOST_COLUMNS = 20_000
+_EMPTY = ("", "nan", "NaN", "NAN", "null", "None", "NA", "N/A")
+
+
+def csv_columns(path: Path, line: bytes, delimiter: str) -> list[str]:
+    """Returns the names in a header line.
+
+    Raises:
+      DamagedRecordingError: A name is missing or doubled, or there are too many.
+    """
+    text = line.decode("utf-8").rstrip("\r\n")
+    names = [name.strip() for name in next(csv.reader([text], delimiter=delimiter), [])]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if not names or "" in names or doubled or len(names) > _MOST_COLUMNS:
+        rule = (
+            f"column {doubled[0]!r} is there twice"
+            if doubled
+            else "a column has no name"
+        )
+        remedy = "name every column once, in the first line"
+        raise damaged(path, "line 1", rule, remedy)
+    return names
+
+
+def csv_cells(
+    path: Path,
+    block: Block,
+    names: Sequence[str],
+    wanted: Sequence[str],
+    delimiter: str,
+) -> dict[str, pa.Array]:
+    """Returns the texts of wanted columns of a block, a line each.
+
+    Raises:
+      DamagedRecordingError: A line has another number of cells than the header.
+    """
+    lines = block.data.count(b"\n")
+    ragged: list[tuple[int, int]] = []
+
+    def note(row: Any) -> str:
+        ragged.append((int(row.number or 0), int(row.actual_columns)))
+        return "error"
+
+    try:
+        table = pacsv.read_csv(
+            pa.py_buffer(block.data),
+            read_options=pacsv.ReadOptions(
+                use_threads=False,
+                column_names=list(names),
+                block_size=len(block.data) + 1,
+            ),
+            parse_options=pacsv.ParseOptions(
+                delimiter=delimiter, invalid_row_handler=note, ignore_empty_lines=False
+            ),
+            convert_options=pacsv.ConvertOptions(
+                include_columns=list(wanted),
+                column_types={name: pa.string() for name in wanted},
+                strings_can_be_null=False,
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        row, cells = ragged[0] if ragged else (1, -1)
+        where = f"line {block.first_line + max(row, 1) - 1}"
+        rule = f"{cells} cells where the header has {len(names)}"
+        raise damaged(
+            path, where, rule if ragged else str(error)[:300], REMEDY
+        ) from error
+    if wanted and table.num_rows != lines:
+        where = f"lines {block.first_line}-{block.first_line + lines - 1}"
+        rule = f"{table.num_rows} rows on {lines} lines: a cell holds a line break"
+        raise damaged(path, where, rule, "write one row a line")
+    return {name: pa.concat_arrays(table.column(name).chunks) for name in wanted}
+
+
+def json_rows(path: Path, block: Block) -> Iterator[dict[str, Any]]:
+    """Yields the objects of a block, nested ones as slash paths.
+
+    Raises:
+      DamagedRecordingError: A line is no JSON object.
+    """
+    for number, line in enumerate(io.BytesIO(block.data)):
+        try:
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise ValueError(
+                    f"a JSON {type(row).__name__} where a row is an object"
+                )
+            flat = dict(_flattened("", row))
+        except (ValueError, RecursionError) as error:
+            where = f"line {block.first_line + number}"
+            raise damaged(path, where, str(error)[:300], REMEDY) from error
+        yield flat
+
+
+def _flattened(prefix: str, row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in row.items():
+        path = f"{prefix}/{key}" if prefix else str(key)
+        if isinstance(value, dict):
+            yield from _flattened(path, value)
+        else:
+            yield path, value
+
+
+def numbers_of_texts(
+    path: Path, name: str, texts: pa.Array, first_line: int, missing: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the numbers of a column of texts, and which rows have one.
+
+    Args:
+      path: The file.
+      name: The column.
+      texts: [N].
+      first_line: Of the first text.
+      missing: 'refuse' or 'skip': what an empty cell or a NaN does.
+
+    Returns:
+      int64 or float64 [M], and bool [N] with M true.
+
+    Raises:
+      DamagedRecordingError: A cell is no number, or missing under 'refuse'.
+    """
+    trimmed = pc.utf8_trim_whitespace(texts)
+    absent = pc.is_in(trimmed, value_set=pa.array(_EMPTY))
+    there = ~np.asarray(absent.to_numpy(zero_copy_only=False), dtype=bool)
+    if missing == REFUSE and not there.all():
+        row = int(np.flatnonzero(~there)[0])
+        _refuse_missing(path, name, first_line + row, texts[row].as_py())
+    kept = trimmed.filter(pa.array(there))
+    values = _cast(kept)
+    if values is None:
+        row = _first_wrong(kept)
+        line = first_line + int(np.flatnonzero(there)[row])
+        rule = f"{name} is {kept[row].as_py()!r}, which is no number"
+        raise damaged(path, f"line {line}", rule, REMEDY)
+    return values, there
+
+
+def _refuse_missing(path: Path, name: str, line: int, cell: Any) -> None:
+    rule = f"{name} is {cell!r}: there is no value"
+    remedy = (
+        "mend the line; or say missing: skip in the options, if fields have values "
+    )
+    raise damaged(path, f"line {line}", rule, remedy + "at different times")
+
+
+def _cast(texts: pa.Array) -> Optional[np.ndarray]:
+    for kind in (pa.int64(), pa.float64()):
+        try:
+            values = np.asarray(texts.cast(kind).to_numpy(zero_copy_only=False))
+        except pa.ArrowInvalid:
+            continue
+        return values
+    lowered = pc.utf8_lower(texts)
+    if pc.all(pc.is_in(lowered, value_set=pa.array(["true", "false"]))).as_py():
+        return np.asarray(pc.equal(lowered, "true").to_numpy(zero_copy_only=False))
+    return None
+
+
+def _first_wrong(texts: pa.Array) -> int:
+    for row in range(len(texts)):
+        if _cast(texts[row : row + 1]) is None:
+            return row
+    return 0
+
+
+def nanoseconds_of_texts(texts: pa.Array) -> Optional[np.ndarray]:
+    """Returns int64 nanoseconds of seconds written as decimals, to the last digit.
+
+    A float64 of seconds since 1970 is up to 120 ns off; None where a text is no plain
+    decimal with at most nine places.
+    """
+    try:
+        exact = pc.utf8_trim_whitespace(texts).cast(pa.decimal128(20, 9))
+        whole = pc.multiply(exact, pa.scalar(1_000_000_000, pa.decimal128(10, 0)))
+        return np.asarray(whole.cast(pa.int64()).to_numpy(zero_copy_only=False))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+
+
+def numbers_of_values(
+    path: Path, name: str, values: Sequence[Any], first_line: int, missing: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns JSON values as an array [M, …], and which rows have one, bool [N].
+
+    Raises:
+      DamagedRecordingError: Values differ in kind or length, or one is missing.
+    """
+    there = np.array([not _is_missing(value) for value in values], dtype=bool)
+    if missing == REFUSE and not there.all():
+        row = int(np.flatnonzero(~there)[0])
+        _refuse_missing(path, name, first_line + row, values[row])
+    kept = [value for value, has in zip(values, there) if has]
+    shape, is_text = None, None
+    for row, value in zip(np.flatnonzero(there), kept):
+        found = (_shape_of(value), isinstance(value, str))
+        if shape is None:
+            shape, is_text = found
+        elif found != (shape, is_text) or found[0] is None:
+            rule = f"{name} is {str(value)[:60]!r}, unlike the rows before"
+            raise damaged(path, f"line {first_line + int(row)}", rule, REMEDY)
+    if is_text:
+        texts = np.empty(len(kept), dtype=object)
+        texts[:] = kept
+        return texts, there
+    array = np.array(kept)
+    if array.dtype.kind not in "biuf":
+        rule = f"{name} holds {array.dtype}, neither numbers nor texts"
+        raise damaged(path, f"line {first_line}", rule, REMEDY)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        row = int(np.argwhere(~np.isfinite(array))[0][0])
+        line = first_line + int(np.flatnonzero(there)[row])
+        _refuse_missing(path, name, line, kept[row])
+    return array, there
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and not np.isfinite(value))
+
+
+def _shape_of(value: Any) -> Optional[tuple[int, ...]]:
+    """Returns the shape of nested lists; None for ragged ones."""
+    if not isinstance(value, list):
+        return ()
+    shapes = {_shape_of(item) for item in value}
+    if len(shapes) > 1 or None in shapes:
+        return None
+    inner = shapes.pop() if shapes else ()
+    return (len(value), *(inner or ()))

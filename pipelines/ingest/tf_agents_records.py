@@ -1,0 +1,255 @@
+"""TFRecords of TF-Agents transitions or trajectories, cut into episodes by step types.
+
+A record is one step. Where a `Transition` (s, a, r, s') is the record, the observations
+of a segment are also offered joined, one more than actions, as 'observation'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+
+from thresher.episodes.errors import UserError
+from thresher.episodes.example_wire import FeatureBytes, parse_example
+from thresher.episodes.images import EncodedImages
+from thresher.episodes.spec import Column
+from thresher.episodes.tfrecord import HEAD_BYTES, TAIL_BYTES
+from thresher.pipelines.ingest.recording import (
+    Contents,
+    FieldInfo,
+    Segment,
+    SegmentPointer,
+    Stream,
+)
+from thresher.pipelines.ingest.table_rules import (
+    Budget,
+    check_fields,
+    check_options,
+    damaged,
+    row_times,
+    telling_damage,
+)
+from thresher.pipelines.ingest.tf_agents_spec import (
+    SUFFIX,
+    Entry,
+    decode_column,
+    read_spec,
+)
+from thresher.pipelines.ingest.tfrecord_places import (
+    record_at,
+    record_places,
+    records_between,
+)
+
+REMEDY = "copy the file and its .spec again"
+_FIRST, _LAST = 0, 2
+_HERE, _NEXT = "time_step/observation", "next_time_step/observation"
+_CUTS = ("step_type", "none")
+
+
+class TfAgentsTable:
+    """A TFRecord file with its `.spec` beside it.
+
+    Attributes:
+      path: The TFRecord file.
+      format: 'tf_agents'.
+    """
+
+    format = "tf_agents"
+    options = ("cut",)  # step_type, or none: the whole file is one segment
+
+    def __init__(self, path: Path, options: Mapping[str, str]) -> None:
+        """Looks at the options and for the spec.
+
+        Raises:
+          UserError: An unknown option.
+          DamagedRecordingError: The spec is not beside the file.
+        """
+        check_options(self.format, options, self.options)
+        self._cut = options.get("cut", _CUTS[0])
+        if self._cut not in _CUTS:
+            raise UserError(f"option cut: {self._cut!r} is none of {', '.join(_CUTS)}")
+        self.path = path
+        self._spec: Optional[tuple[str, dict[str, Entry]]] = None
+        if not _spec_of(path).is_file():
+            rule = f"there is no {_spec_of(path).name} beside it"
+            raise damaged(path, "", rule, "copy it too: it says what the records are")
+
+    @staticmethod
+    def recognises(path: Path) -> bool:
+        """Whether a file has a `.spec` beside it."""
+        return path.is_file() and _spec_of(path).is_file()
+
+    def _entries(self) -> tuple[str, dict[str, Entry]]:
+        if self._spec is None:
+            spec = _spec_of(self.path)
+            with telling_damage(spec, "", REMEDY):
+                self._spec = read_spec(spec)
+        return self._spec
+
+    def _joined(self) -> dict[str, tuple[str, str]]:
+        """Returns fields that join a transition's two observations, by their name."""
+        _, entries = self._entries()
+        return {
+            name[len("time_step/") :]: (name, f"next_{name}")
+            for name in entries
+            if name.startswith(_HERE) and f"next_{name}" in entries
+        }
+
+    def contents(self) -> Contents:
+        """Returns the spec's entries, and how many episodes the step types make."""
+        kind, entries = self._entries()
+        places = list(self.pointers())
+        rows = sum(max(place.rows, 0) for place in places)
+        fields = [
+            FieldInfo(name, entry.dtype, entry.shape, rows, is_image=_is_picture(entry))
+            for name, entry in entries.items()
+        ]
+        fields += [
+            FieldInfo(
+                name,
+                entries[here].dtype,
+                entries[here].shape,
+                rows + len(places),
+                is_image=_is_picture(entries[here]),
+                note=f"{here} and the last of {after}",
+            )
+            for name, (here, after) in self._joined().items()
+        ]
+        note = f"records are {kind or 'of an unnamed structure'}"
+        return Contents(self.format, fields, len(places), (note,), ("ended_by",))
+
+    def pointers(self) -> Iterator[SegmentPointer]:
+        """Yields runs of records from FIRST to LAST; damage is a pointer of its own."""
+        first, start = 0, 0
+        number, offset, problem = 0, 0, False
+        with telling_damage(self.path, "", REMEDY):
+            for place in record_places(self.path):
+                if place.problem:
+                    problem = True
+                    break
+                begins, ends = self._marks(record_at(self.path, place))
+                if begins and number > first:
+                    yield _pointer(first, number, start, offset)
+                    first, start = number, offset
+                number += 1
+                offset = place.offset + HEAD_BYTES + place.length + TAIL_BYTES
+                if ends:
+                    yield _pointer(first, number, start, offset)
+                    first, start = number, offset
+        if number > first:
+            yield _pointer(first, number, start, offset)
+        if problem:
+            size = self.path.stat().st_size
+            yield SegmentPointer(f"bytes {offset}-{size}, damaged", -1, size - offset)
+
+    def _marks(self, record: bytes) -> tuple[bool, bool]:
+        """Returns whether a record begins an episode, and whether it ends one."""
+        if self._cut == "none":
+            return False, False
+        _, entries = self._entries()
+        here = (
+            "time_step/step_type" if "time_step/step_type" in entries else "step_type"
+        )
+        after = f"next_{here}" if here.startswith("time_step") else here
+        if here not in entries or after not in entries:
+            rule = "records have no step_type to cut them by"
+            raise damaged(self.path, "", rule, "say cut: none in the options")
+        found = parse_example(record)
+        types = [_step_type(entries[name], found) for name in (here, after)]
+        return types[0] == _FIRST, types[1] == _LAST or types[0] == _LAST
+
+    def read(self, pointer: SegmentPointer, fields: Sequence[str]) -> Segment:
+        """Returns one run of records; row k has time k * 1e9 ns.
+
+        Raises:
+          UserError: No such field.
+          DamagedRecordingError: A record is damaged or not what the spec says.
+        """
+        _, entries = self._entries()
+        joined = self._joined()
+        check_fields(self.path, fields, [*entries, *joined])
+        position = pointer.position
+        needed = [n for n in fields if n in entries]
+        needed += [n for f in fields if f in joined for n in joined[f]]
+        with telling_damage(self.path, position, REMEDY):
+            columns = self._columns(position, list(dict.fromkeys(needed)))
+            streams = {}
+            for name in fields:
+                column = (
+                    columns[name]
+                    if name in entries
+                    else _chained(name, *(columns[n] for n in joined[name]))
+                )
+                streams[name] = Stream(row_times(len(column)), column)
+            return Segment(position, streams, {})
+
+    def _columns(self, position: str, names: Sequence[str]) -> dict[str, Column]:
+        _, entries = self._entries()
+        first, last = _bytes_of(position)
+        budget = Budget(self.path, position)
+        found: dict[str, list[FeatureBytes]] = {name: [] for name in names}
+        for row, record in enumerate(records_between(self.path, first, last)):
+            budget.spend(2 * len(record), "its records")
+            parsed = parse_example(record)
+            for name in names:
+                if name not in parsed:
+                    raise ValueError(f"record {row} of the segment has no {name}")
+                found[name].append(parsed[name])
+        return {name: decode_column(entries[name], found[name]) for name in names}
+
+
+def _spec_of(path: Path) -> Path:
+    return path.with_name(path.name + SUFFIX)
+
+
+def _is_picture(entry: Entry) -> bool:
+    return entry.dtype == "uint8" and len(entry.shape) == 3
+
+
+def _pointer(first: int, stop: int, start_byte: int, stop_byte: int) -> SegmentPointer:
+    position = f"records {first}-{stop}, bytes {start_byte}-{stop_byte}"
+    return SegmentPointer(position, stop - first, stop_byte - start_byte)
+
+
+def _bytes_of(position: str) -> tuple[int, int]:
+    said = position.partition("bytes ")[2].partition(",")[0]
+    first, dash, last = said.partition("-")
+    if not (dash and first.isdecimal() and last.isdecimal()):
+        raise UserError(f"{position!r} is no segment of a TF-Agents file")
+    return int(first), int(last)
+
+
+def _step_type(entry: Entry, found: Mapping[str, FeatureBytes]) -> int:
+    if entry.path not in found:
+        raise ValueError(f"a record has no {entry.path}")
+    column = decode_column(entry, [found[entry.path]])
+    assert isinstance(column, np.ndarray)
+    return int(column.reshape(-1)[0])
+
+
+def _chained(name: str, here: Column, after: Column) -> Column:
+    """Returns the observations of transitions with the one that ends them.
+
+    Raises:
+      ValueError: One transition does not start where the one before ended.
+    """
+    if isinstance(here, EncodedImages) and isinstance(after, EncodedImages):
+        apart = [a != b for a, b in zip(after.frames, here.frames[1:])]
+        rest = after.frames[-1:]
+        column: Column = EncodedImages(here.frames + rest, here.encoding)
+    else:
+        assert isinstance(here, np.ndarray) and isinstance(after, np.ndarray)
+        pairs = zip(after[:-1], here[1:])
+        apart = [not np.array_equal(a, b, equal_nan=True) for a, b in pairs]
+        column = np.concatenate([here, after[-1:]])
+    if any(apart):
+        row = apart.index(True)
+        raise ValueError(
+            f"{name}: transition {row + 1} does not start where {row} ended; "
+            "use the two observations by their own names"
+        )
+    return column

@@ -58,22 +58,24 @@ def file_names(folder: Path) -> Iterator[str]:
         return
 
 
-def take_notes(units: Iterable[Unit]) -> list[tuple[Kind, str]]:
+def take_notes(units: Iterable[Unit]) -> list[tuple[Unit, Kind, str]]:
     """Returns why units were not done, and removes the notes: they may fare better.
 
-    Args:
-      units: Those that are not done. What one attempt at a unit said means nothing once
-        another has done it.
+    What one attempt at a unit said means nothing once another has done it.
     """
     names: dict[Path, set[str]] = {}
     said = []
     for unit in units:
         folder = unit.path.parent
         if folder not in names:
-            names[folder] = set(file_names(folder))
-        for kind in Kind:
+            names[folder] = {name for name in file_names(folder) if _is_note(name)}
+        for kind in Kind if names[folder] else ():
             file = note_file(unit, kind)
             if file.name in names[folder]:
-                said.append((kind, file.read_text()))
-                file.unlink()
+                said.append((unit, kind, file.read_text()))
+                file.unlink(missing_ok=True)
     return said
+
+
+def _is_note(name: str) -> bool:
+    return name.endswith(tuple(f".{kind.value}" for kind in Kind))

@@ -1,59 +1,57 @@
 """A stage of heavy work: units that each leave one file, run by Beam, reconciled.
 
 A Beam run that ended well is no proof that every element was worked on: runners have
-been seen to lose some, and may repeat others. So a unit's file is the proof, written
-aside and renamed when whole; after each run, units without their file are run again.
-The same rule makes every stage resumable: what is there is not done twice.
+been seen to lose some, and may repeat others. A run that failed is no proof of the
+opposite. So a unit's file is the proof, written aside and renamed when whole; after
+each run, units without their file are run again. The same rule makes every stage
+resumable: what is there is not done twice.
 """
 
 from __future__ import annotations
 
 import logging
-import os
+import pickle
+import sys
 import threading
+import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Protocol
+from contextlib import ExitStack, contextmanager
+from typing import Any, Optional
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
 from thresher.episodes.errors import UserError
-from thresher.episodes.files import atomic_write
 from thresher.episodes.progress import ProgressBar, progress
+from thresher.pipelines.arrivals import Arrivals, take_notes
+from thresher.pipelines.flink import on_flink, stop_job_servers
+from thresher.pipelines.runners import (
+    is_flink,
+    is_local,
+    local_options,
+    local_processes,
+)
+from thresher.pipelines.unit import Kind, Refusal, Unit, run_unit
+from thresher.pipelines.unit_hosts import crowd_of, open_crowd
 
+# Runs in a row that get nothing done before the stage is given up.
 MAX_ROUNDS = 3
+# A Beam run holds all its elements, and some runners send them in one message: this
+# many units are a few megabytes, and minutes of work for any cluster.
+WAVE_UNITS = 10_000
+# Units pickled together share what they have in common, their spec above all.
+_PACK_UNITS = 500
 _POLL_SECONDS = 0.5
+# Looking may take this part of the time, however many files a folder has.
+_POLL_SHARE = 0.05
+# What lost a worker may be mending itself.
+_PATIENCE_SECONDS = 2.0
+_REASON_LETTERS = 400
 # Refusals of this process's units that could not be left in a file.
-_UNWRITTEN: list[str] = []
-
-
-class Unit(Protocol):
-    """A piece of work that is a pure function of what it holds.
-
-    Attributes:
-      path: The file that is there when, and only when, the unit is done.
-      size: How much of the stage it is, in the progress bar's units.
-    """
-
-    @property
-    def path(self) -> Path:
-        """The file that says it is done."""
-        ...
-
-    @property
-    def size(self) -> int:
-        """Its part of the stage."""
-        ...
-
-    def run(self) -> None:
-        """Does the work and leaves `path`, whole, in one rename.
-
-        Raises:
-          UserError: What only the user can mend; other units go on.
-        """
-        ...
+_UNWRITTEN: list[Refusal] = []
+# Set when this process should start no unit any more.
+_STOPPED = threading.Event()
 
 
 class RunUnits(beam.PTransform):
@@ -61,52 +59,35 @@ class RunUnits(beam.PTransform):
 
     def expand(self, units: beam.PCollection) -> beam.PCollection:
         """Returns the paths of the units that were run."""
-        return units | "Spread" >> beam.Reshuffle() | "Run" >> beam.Map(_run)
+        return units | "Spread" >> beam.Reshuffle() | "Run" >> beam.ParDo(_RunUnit())
+
+
+class _RunUnit(beam.DoFn):
+    """Runs a unit here, or hands it to the processes that this process has open."""
+
+    def process(self, unit: Unit) -> Iterator[str]:
+        crowd = open_crowd()
+        if crowd is None:
+            _run(unit)
+        else:
+            crowd.submit(unit)
+        yield str(unit.path)
+
+    def finish_bundle(self) -> None:
+        crowd = open_crowd()
+        if crowd is not None:
+            crowd.finish()
 
 
 def _run(unit: Unit) -> str:
-    """Runs a unit; a user error is left in a file, since runners bury exceptions."""
-    if not unit.path.exists():
-        try:
-            unit.run()
-        except UserError as error:
-            _refuse(unit, str(error))
-        except OSError as error:
-            _refuse(unit, f"{error}; mend that, and the same command goes on")
-    return str(unit.path)
-
-
-def _refuse(unit: Unit, why: str) -> None:
-    try:
-        atomic_write(_refusal(unit), why)
-    except OSError:
+    """Runs a unit in this process; what it refuses is left in a file."""
+    if _STOPPED.is_set():
+        return str(unit.path)
+    refusal = run_unit(unit)
+    if refusal is not None and not refusal.kept:
         # The disk is full, say. This reaches runs whose workers are threads.
-        _UNWRITTEN.append(why)
-
-
-def _refusal(unit: Unit) -> Path:
-    return unit.path.with_name(f"{unit.path.name}.refused")
-
-
-def local_options(workers: int, mode: str = "multi_processing") -> PipelineOptions:
-    """Returns options for this machine.
-
-    Args:
-      workers: How many; 0 for one a processor. One runs in this process.
-      mode: 'multi_processing', or 'multi_threading' for units that have their work
-        done by processes of their own.
-    """
-    count = workers or os.cpu_count() or 1
-    flags = ["--default_sdk_harness_log_level=ERROR"]
-    if count > 1:
-        flags += [
-            "--runner=DirectRunner",
-            f"--direct_running_mode={mode}",
-            f"--direct_num_workers={count}",
-        ]
-    else:
-        flags += ["--runner=FnApiRunner"]
-    return PipelineOptions(flags)
+        _UNWRITTEN.append(refusal)
+    return str(unit.path)
 
 
 def run_stage(
@@ -117,6 +98,9 @@ def run_stage(
 ) -> None:
     """Runs the units that are not done, until all are.
 
+    A run that the runner breaks off (a lost task manager, a killed worker, a cut
+    connection) is followed by another for what is missing, and its reason is shown.
+
     Args:
       title: Of the progress bar.
       units: All of the stage, done or not; paths must differ.
@@ -125,59 +109,177 @@ def run_stage(
 
     Raises:
       UserError: A unit refused its work, in its own words; or units are still missing
-        after `MAX_ROUNDS` runs, with their names. All others are done.
+        after `MAX_ROUNDS` runs in a row that did none of them, with their names and the
+        runner's reason. All others are done.
+      UnitCrashedError: A unit met a mistake in the code.
     """
-    paths = [unit.path for unit in units]
-    if len(set(paths)) != len(paths):
-        raise ValueError("two units of a stage would write the same file")
-    done = [unit for unit in units if unit.path.exists()]
+    arrivals = Arrivals(units)
+    arrivals.look()
+    # What an earlier session left unread says nothing about this one.
+    take_notes(arrivals.missing)
     total = sum(unit.size for unit in units)
-    with progress(title, total, sum(unit.size for unit in done)) as bar:
-        with _watching(units, bar, note):
-            for _ in range(MAX_ROUNDS):
-                pending = [unit for unit in units if not unit.path.exists()]
-                if not pending:
-                    break
-                _run_pipeline(pending, options)
-                _raise_refusals(pending)
-        missing = [unit for unit in units if not unit.path.exists()]
-        if missing:
-            raise _missing_error(title, missing)
+    already = sum(unit.size for unit in arrivals.done)
+    with progress(title, total, already) as bar:
+        _run_rounds(title, arrivals, options, bar, note)
         bar.update(total, note(list(units)))
 
 
-def _run_pipeline(units: Sequence[Unit], options: PipelineOptions) -> None:
+@contextmanager
+def workers(options: PipelineOptions) -> Iterator[None]:
+    """Keeps worker processes of this machine from one stage to the next.
+
+    Starting them and importing what units need takes seconds. Without this, each stage
+    starts its own. Workers elsewhere are the runner's to keep.
+    """
+    with ExitStack() as stack:
+        if processes := local_processes(options):
+            stack.enter_context(crowd_of(processes))
+        yield
+
+
+class UnitCrashedError(RuntimeError):
+    """A unit raised what it should not; the message holds the worker's traceback."""
+
+
+def _run_rounds(
+    title: str,
+    arrivals: Arrivals,
+    options: PipelineOptions,
+    bar: ProgressBar,
+    note: Callable[[Sequence[Any]], str],
+) -> None:
+    in_vain, reason = 0, ""
+    while arrivals.missing:
+        if in_vain == MAX_ROUNDS:
+            raise _missing_error(title, arrivals.missing, reason)
+        wave = arrivals.missing[:WAVE_UNITS]
+        before = len(arrivals.done)
+        with _watching(arrivals, bar, note):
+            failure = _run_wave(wave, options)
+        refused = [*_UNWRITTEN]
+        _UNWRITTEN.clear()
+        _raise_refusals(wave, arrivals.missing, refused)
+        in_vain = 0 if len(arrivals.done) > before else in_vain + 1
+        if failure is not None:
+            reason = _in_short(failure)
+            _tell_of_failure(title, len(arrivals.missing), reason)
+            if arrivals.missing:
+                stop_job_servers()
+                time.sleep(_PATIENCE_SECONDS * (1 + in_vain))
+
+
+def _run_wave(units: Sequence[Unit], options: PipelineOptions) -> Optional[Exception]:
+    """Runs units once; returns what broke the run off, if anything did."""
     # Workers that repeat "Done consuming work" would drown the progress bar; errors are
     # logged beside being raised, and some more on the way out of an interrupted run.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-    # A few units are not worth starting processes for.
-    if len(units) == 1 and _is_local(options):
+    try:
+        if processes := local_processes(options):
+            return _run_in_crowd(units, min(processes, len(units)))
+        if is_flink(options):
+            options = on_flink(options)
+        _run_pipeline(units, options)
+    except UserError:
+        raise
+    except Exception as error:  # noqa: BLE001
+        # Each runner raises what its client library does (gRPC, HTTP, Java's message in
+        # a RuntimeError), and units' own errors do not come this way.
+        return error
+    return None
+
+
+def _run_in_crowd(units: Sequence[Unit], processes: int) -> Optional[Exception]:
+    if processes == 1:  # not worth starting a process for
+        _run_pipeline(units, local_options(1))
+        return None
+    with crowd_of(processes) as crowd:
+        _run_pipeline(units, local_options(1))
+        _UNWRITTEN.extend(refusal for refusal in crowd.refused if not refusal.kept)
+        crowd.refused.clear()
+        lost = crowd.lost[-1] if crowd.lost else None
+        crowd.lost.clear()
+    return RuntimeError(lost) if lost else None
+
+
+def _run_pipeline(units: Sequence[Unit], options: PipelineOptions) -> None:
+    # A few units are not worth starting threads for.
+    if len(units) == 1 and options.view_as(DirectOptions).direct_num_workers > 1:
         options = local_options(1)
-    with beam.Pipeline(options=options) as pipeline:
-        _ = pipeline | beam.Create(list(units)) | RunUnits()
+    packs = [
+        _pack(units[start : start + _PACK_UNITS])
+        for start in range(0, len(units), _PACK_UNITS)
+    ]
+    pipeline = beam.Pipeline(options=options)
+    _ = pipeline | beam.Create(packs) | beam.FlatMap(_unpack) | RunUnits()
+    if is_local(options):
+        _run_beside(lambda: pipeline.run().wait_until_finish())
+        return
+    result = pipeline.run()
+    try:
+        result.wait_until_finish()
+    except KeyboardInterrupt:
+        # What runs elsewhere would go on without anybody to wait for it.
+        result.cancel()
+        raise
 
 
-def _is_local(options: PipelineOptions) -> bool:
-    return options.view_as(DirectOptions).direct_num_workers > 1
+def _run_beside(run: Callable[[], object]) -> None:
+    """Runs Beam's local runner in a thread of its own, so that Ctrl-C does not hit it.
+
+    Broken off in its middle, it tells of the bundles that end later by tracebacks.
+    """
+    raised: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            run()
+        except BaseException as error:  # noqa: BLE001
+            # Whatever it is, it is raised below, in the thread that asked.
+            raised.append(error)
+
+    _STOPPED.clear()
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        _STOPPED.set()
+        raise
+    if raised:
+        raise raised[0]
+
+
+def _pack(units: Sequence[Unit]) -> bytes:
+    return zlib.compress(pickle.dumps(list(units)), 1)
+
+
+def _unpack(pack: bytes) -> list[Unit]:
+    # Made by the process that started this run, and sent by the runner as all code is.
+    units: list[Unit] = pickle.loads(zlib.decompress(pack))
+    return units
 
 
 @contextmanager
 def _watching(
-    units: Sequence[Unit], bar: ProgressBar, note: Callable[[Sequence[Any]], str]
+    arrivals: Arrivals, bar: ProgressBar, note: Callable[[Sequence[Any]], str]
 ) -> Iterator[None]:
     """Moves the bar by the files that are there, whoever wrote them."""
     stop = threading.Event()
+    done = sum(unit.size for unit in arrivals.done)
+
+    def look() -> None:
+        nonlocal done
+        arrived = arrivals.look()
+        if arrived and arrivals.missing:  # the last word is the stage's
+            done += sum(unit.size for unit in arrived)
+            bar.update(done, note(arrivals.done))
 
     def watch() -> None:
-        pending = list(units)
-        done: list[Unit] = []
-        while not stop.wait(_POLL_SECONDS):
-            arrived = [unit for unit in pending if unit.path.exists()]
-            if arrived:
-                done += arrived
-                gone = {id(unit) for unit in arrived}
-                pending = [unit for unit in pending if id(unit) not in gone]
-                bar.update(sum(unit.size for unit in done), note(done))
+        pause = _POLL_SECONDS
+        while not stop.wait(pause):
+            began = time.monotonic()
+            look()
+            pause = max(_POLL_SECONDS, (time.monotonic() - began) / _POLL_SHARE)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -186,26 +288,49 @@ def _watching(
     finally:
         stop.set()
         thread.join()
+        look()
 
 
-def _raise_refusals(units: Sequence[Unit]) -> None:
-    """Raises what units left, having removed it: the next session may fare better."""
-    said = list(_UNWRITTEN)
-    _UNWRITTEN.clear()
-    for unit in units:
-        if _refusal(unit).exists():
-            said.append(_refusal(unit).read_text())
-            _refusal(unit).unlink()
+def _raise_refusals(
+    wave: Sequence[Unit], missing: Sequence[Unit], refused: Sequence[Refusal]
+) -> None:
+    """Raises what units that are not done said, here or in files."""
+    not_done = {id(unit) for unit in missing}
+    said = [(refusal.kind, refusal.why) for refusal in refused]
+    said += [
+        (kind, why) for unit, kind, why in take_notes(wave) if id(unit) in not_done
+    ]
+    crashes = [why for kind, why in said if kind is Kind.CRASHED]
+    others = f" ({len(said)} pieces of work failed)" if len(said) > 1 else ""
+    if crashes:
+        raise UnitCrashedError(f"{crashes[0].rstrip()}{others}")
     if said:
-        others = f" ({len(said)} pieces of work failed)" if len(said) > 1 else ""
-        raise UserError(said[0] + others)
+        raise UserError(said[0][1] + others)
 
 
-def _missing_error(title: str, missing: Sequence[Unit]) -> UserError:
+def _tell_of_failure(title: str, missing: int, reason: str) -> None:
+    what = f"running again what is missing ({missing})" if missing else "all is done"
+    print(f"{title}: the runner failed: {reason}; {what}", file=sys.stderr, flush=True)
+
+
+def _in_short(failure: Exception) -> str:
+    """Returns the innermost cause that a runner's message tells of, on one line."""
+    text = str(failure) or type(failure).__name__
+    causes = [line for line in text.splitlines() if line.startswith("Caused by: ")]
+    last = causes[-1] if causes else text
+    reason = " ".join(last.split())
+    return reason[:_REASON_LETTERS] + ("…" if len(reason) > _REASON_LETTERS else "")
+
+
+def _missing_error(title: str, missing: Sequence[Unit], reason: str) -> UserError:
     names = ", ".join(unit.path.name for unit in missing[:5])
     more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+    why = (
+        f"the runner failed: {reason}"
+        if reason
+        else "the runner loses elements: run the same command again, with fewer workers"
+    )
     return UserError(
         f"{title}: {len(missing)} pieces of work are still missing after {MAX_ROUNDS} "
-        f"runs ({names}{more}); the runner loses elements: run the same command again, "
-        "with fewer workers"
+        f"runs in a row that did none of them ({names}{more}); {why}"
     )

@@ -54,8 +54,14 @@ class UnitHost:
             raise WorkerLostError(f"a worker {self._obituary()}") from error
         return said
 
+    def kill(self) -> None:
+        """Ends the process, also from another thread than the one that waits for it."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
     def close(self) -> None:
-        """Ends the process, whatever it is doing."""
+        """Ends the process and forgets it."""
         if self._process is not None and self._pipe is not None:
             self._process.kill()
             self._process.wait()
@@ -68,7 +74,12 @@ class UnitHost:
         # The worker holds its own end of the pipe only, so that it ends when this
         # process does, however that ends.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "thresher.pipelines.unit_worker", str(theirs.fileno())],
+            [
+                sys.executable,
+                "-m",
+                "thresher.pipelines.unit_worker",
+                str(theirs.fileno()),
+            ],
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
             # Ctrl-C is for this process, which stops its workers itself.
@@ -99,7 +110,6 @@ class HostCrowd:
     """Runs units in several processes, as many at once; used by one thread."""
 
     def __init__(self, count: int) -> None:
-        self.count = count
         self._hosts = [UnitHost() for _ in range(count)]
         self._idle: queue.SimpleQueue[UnitHost] = queue.SimpleQueue()
         for host in self._hosts:
@@ -113,6 +123,8 @@ class HostCrowd:
 
     def submit(self, unit: Unit) -> None:
         """Takes a unit to run; waits while enough of them are waiting already."""
+        if self._stopping:
+            return
         while len(self._running) >= self._most:
             self._collect(FIRST_COMPLETED)
         self._running.add(self._threads.submit(self._run, unit))
@@ -125,10 +137,12 @@ class HostCrowd:
     def close(self) -> None:
         """Ends all processes; units under way are given up."""
         self._stopping = True
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        # Again and again, for one of them may just be starting.
+        while wait(self._running, timeout=0.1).not_done:
+            for host in self._hosts:
+                host.kill()
         for host in self._hosts:
-            host.close()
-        self._threads.shutdown(wait=True, cancel_futures=True)
-        for host in self._hosts:  # one that was just starting
             host.close()
 
     def _collect(self, until: str) -> None:
@@ -164,11 +178,11 @@ def open_crowd() -> Optional[HostCrowd]:
 def crowd_of(count: int) -> Iterator[HostCrowd]:
     """Has units of this process run in processes of their own; none outlives this.
 
-    Those of an enclosing block of as many are used again: starting one and importing
-    what its units need takes seconds.
+    Those of an enclosing block are used again, however many they are: starting one and
+    importing what its units need takes seconds.
     """
     crowd = open_crowd()
-    if crowd is not None and crowd.count == count:
+    if crowd is not None:
         yield crowd
         return
     crowd = HostCrowd(count)

@@ -5,10 +5,13 @@ Started by `unit_hosts`. It imports what its units need and no more: not Beam.
 
 from __future__ import annotations
 
+import pickle
 import sys
+import traceback
 from multiprocessing.connection import Connection
+from typing import Optional
 
-from thresher.pipelines.unit import run_unit
+from thresher.pipelines.unit import Kind, Refusal, run_unit
 
 
 def main() -> None:
@@ -16,13 +19,22 @@ def main() -> None:
     with Connection(int(sys.argv[1])) as pipe:
         while True:
             try:
-                unit = pipe.recv()
+                sent = pipe.recv_bytes()
             except EOFError:
                 return
             try:
-                pipe.send(run_unit(unit))
+                pipe.send(_run(sent))
             except BrokenPipeError:
                 return
+
+
+def _run(sent: bytes) -> Optional[Refusal]:
+    try:
+        unit = pickle.loads(sent)
+    except Exception:  # noqa: BLE001
+        # Importing what a unit needs may raise anything; the parent should hear of it.
+        return Refusal(Kind.CRASHED, traceback.format_exc(), kept=False)
+    return run_unit(unit)
 
 
 if __name__ == "__main__":

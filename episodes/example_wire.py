@@ -2,8 +2,8 @@
 
 Source: the protocol buffer encoding and tensorflow/core/example/{example,feature}.proto.
 Numbers go to and from NumPy arrays as whole blocks, so a record costs microseconds and
-a worker needs no TensorFlow. Maps are written with sorted keys, as TensorFlow's own
-deterministic serialisation does: the same values always give the same bytes.
+a worker needs no TensorFlow. Maps are written with sorted keys: the same values always
+give the same bytes.
 """
 
 from __future__ import annotations

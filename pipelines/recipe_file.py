@@ -19,7 +19,6 @@ from thresher.pipelines.split import SplitConfig
 FILE_NAME = "recipe.yaml"
 # A recipe is written by hand; a larger file is something else.
 _MOST_BYTES = 1 << 20
-_OFF = (None, False, "off", "none")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +123,11 @@ def _made(kind: Any, values: Mapping[str, Any], path: Path, where: str) -> Any:
         raise UserError(f"{path}, {where}: {error}") from error
 
 
+def _is_off(value: Any) -> bool:
+    """Whether a value says no; YAML reads a bare `off` as false, and 0 is a number."""
+    return value is None or value is False or value in ("off", "none")
+
+
 def _section(raw: Any, kind: Any, where: str, path: Path) -> dict[str, Any]:
     """Returns the fields of a section, their types checked against the dataclass."""
     values = {}
@@ -191,7 +195,7 @@ def _named_checks(
             raise _unknown(path, "check", str(name), set(DEFAULTS))
         usual, place = DEFAULTS[name], f"{where}.{name}"
         values = {"action": usual.action, "threshold": usual.threshold}
-        if value in _OFF and value != 0:
+        if _is_off(value):
             values["action"] = OFF
         elif isinstance(value, str):
             values["action"] = value
@@ -217,7 +221,7 @@ def _split(raw: Any, where: str, path: Path) -> SplitConfig:
 
 
 def _rebalance(raw: Any, where: str, path: Path) -> RebalanceConfig | None:
-    if raw in _OFF:
+    if _is_off(raw):
         return None
     config: RebalanceConfig = _made(
         RebalanceConfig, _section(raw, RebalanceConfig, where, path), path, where

@@ -1,8 +1,9 @@
 """Semantic versions of datasets: the number must say what changed.
 
 As in TFDS: another record, split or order is a major change, since the same slice gives
-other examples; the same episodes with further features are a minor one; anything else
-(description, layout of shards, statistics) is a patch.
+other examples; the same episodes with further features are a minor one, although their
+order, which follows from their contents, is another; anything else (description, layout
+of shards, statistics) is a patch.
 """
 
 from __future__ import annotations
@@ -69,7 +70,11 @@ def change(before: Version, spec: EpisodeSpec, planned: pa.Table) -> tuple[str, 
     same = before.columns(columns).cast(planned.select(columns).schema)
     if same.num_rows != planned.num_rows:
         return MAJOR, f"{planned.num_rows} episodes where there were {same.num_rows}"
-    if not same.equals(planned.select(columns)):
+    now = planned.select(columns)
+    if added:
+        order = [(name, "ascending") for name in columns]
+        same, now = same.sort_by(order), now.sort_by(order)
+    if not same.equals(now):
         return MAJOR, "episodes, labels, splits or their order are others"
     if added:
         return MINOR, f"feature {added[0]!r} is new"

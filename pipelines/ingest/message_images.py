@@ -7,7 +7,6 @@ nothing. Depth (16 bits, or floats) stays an array, for PNG files here hold 8 bi
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 from collections.abc import Mapping
 from typing import Any
@@ -79,14 +78,14 @@ def _getter(record: Any) -> Any:
 
 
 def _data(data: Any) -> bytes:
-    if isinstance(data, str):
-        try:
+    try:
+        if isinstance(data, str):
             return base64.b64decode(data, validate=True)
-        except binascii.Error as error:
-            raise ImageValueError(f"its data is not base64 ({error})") from error
-    if isinstance(data, list):
-        return bytes(data)
-    return bytes(data)
+        # bytes() of a number would be that many zeros.
+        return bytes(memoryview(data) if not isinstance(data, list) else data)
+    except (ValueError, TypeError) as error:
+        kind = "base64" if isinstance(data, str) else "bytes"
+        raise ImageValueError(f"its data is not {kind} ({error})") from error
 
 
 def _compressed(data: bytes, declared: str) -> bytes | np.ndarray:
@@ -134,9 +133,12 @@ def _raw(data: bytes, get: Any) -> bytes | np.ndarray:
             f"{', '.join(_PIXELS)}); record the camera compressed, or turn it into rgb8"
         )
     dtype, channels, order = _PIXELS[encoding]
-    height, width = int(get("height")), int(get("width"))
-    row = width * channels * np.dtype(dtype).itemsize
-    step = int(get("step") or row)
+    try:
+        height, width = int(get("height")), int(get("width"))
+        row = width * channels * np.dtype(dtype).itemsize
+        step = int(get("step") or row)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ImageValueError(f"a picture without a size ({error})") from error
     if height < 1 or width < 1 or step < row or len(data) < step * (height - 1) + row:
         raise ImageValueError(
             f"a picture says {height} × {width} {encoding} with {step} bytes a row and "

@@ -25,7 +25,6 @@ from thresher.episodes.metadata import (
     Success,
 )
 from thresher.episodes.spec import Column
-from thresher.pipelines.ingest.align import totals
 from thresher.pipelines.ingest.columns import ColumnError, picked_column, shaped
 from thresher.pipelines.ingest.labels import (
     picked_labels,
@@ -35,7 +34,9 @@ from thresher.pipelines.ingest.labels import (
     texts_of,
 )
 from thresher.pipelines.ingest.mapping import LogMapping, MappedFeature
+from thresher.pipelines.ingest.outcomes import outcome_columns
 from thresher.pipelines.ingest.recording import Segment, Stream
+from thresher.pipelines.ingest.rows import row_ticks
 from thresher.pipelines.ingest.ticks import (
     Picked,
     RefusedSegment,
@@ -116,9 +117,7 @@ class _Assembly:
     def _all_ticks(self, start_ns: int) -> np.ndarray:
         clock = self._mapping.clock
         if clock is None:
-            ticks = self._streams[self._first_observation()].times_ns
-            if np.any(np.diff(ticks) <= 0):
-                raise RefusedSegment("time: rows are not in the order of time")
+            ticks = row_ticks(self._mapping, self._streams)
         else:
             names = [f for m in self._mapping.features for f in m.source.fields]
             streams = {name: self._streams[name] for name in names}
@@ -131,12 +130,6 @@ class _Assembly:
             after = round(self._mapping.step_seconds * 1e9)
             ticks = np.append(ticks, ticks[-1] + after)
         return ticks
-
-    def _first_observation(self) -> str:
-        for feature in self._mapping.features:
-            if feature.spec.name.startswith("observation/"):
-                return feature.source.fields[0]
-        raise AssertionError("a mapping has an observation")
 
     def _refuse_gaps(self, ticks: np.ndarray) -> None:
         clock = self._mapping.clock
@@ -170,8 +163,11 @@ class _Assembly:
         if self._mapping.clock is not None and self._mapping.clock.timestamp:
             steps["timestamp"] = (ticks - ticks[0]) / 1e9
         success = success_of(self._mapping.success, self._segment)
-        steps.update(self._outcome_columns(ticks, success))
-        rewards = steps["reward"]
+        columns, used = outcome_columns(self._mapping, self._streams, ticks, success)
+        steps.update(columns)
+        for field, positions in used.items():
+            self._picked.setdefault(field, []).append(positions)
+        rewards = columns["reward"]
         assert isinstance(rewards, np.ndarray)
         outcome = self._outcome(success, rewards)
         metadata = self._metadata(source_id, provenance, int(ticks[0]), outcome)
@@ -247,59 +243,6 @@ class _Assembly:
             for field, parts in self._picked.items()
             if field in self._kept
         }
-
-    def _outcome_columns(
-        self, ticks: np.ndarray, success: Success
-    ) -> dict[str, Column]:
-        count = len(ticks)
-        terminal = self._is_terminal(success)
-        reward = np.zeros(count, np.float32)
-        if self._mapping.reward.source == "success":
-            reward[-2] = float(success == Success.YES)
-        elif self._mapping.reward.source == "field":
-            reward[:-1] = self._rewards(ticks)
-        discount = np.ones(count, np.float32)
-        discount[-1] = 0.0
-        discount[-2] = 0.0 if terminal else 1.0
-        flags = {name: np.zeros(count, bool) for name in ("is_first", "is_last")}
-        flags["is_first"][0] = flags["is_last"][-1] = True
-        is_terminal = np.zeros(count, bool)
-        is_terminal[-1] = terminal
-        return {
-            "reward": reward,
-            "discount": discount,
-            **flags,
-            "is_terminal": is_terminal,
-        }
-
-    def _rewards(self, ticks: np.ndarray) -> np.ndarray:
-        """Returns the rewards that followed each action; see `Reward`."""
-        field = self._mapping.reward.field
-        stream = self._streams.get(field, _EMPTY)
-        if not isinstance(stream.values, np.ndarray) or stream.values.ndim != 1:
-            raise ColumnError(f"reward: {field} does not hold one number a message")
-        # Coming with the next observation means in (t, t + 1] rather than [t, t + 1).
-        late = self._mapping.reward.given_with == "next_observation"
-        edges = ticks + int(late)
-        if self._mapping.clock is not None:
-            # What a log says after the final observation still rewards what led there.
-            edges = np.append(edges[:-1], np.iinfo(np.int64).max)
-        inside = (stream.times_ns >= edges[0]) & (stream.times_ns < edges[-1])
-        self._picked.setdefault(field, []).append(np.flatnonzero(inside))
-        return totals(stream.times_ns, stream.values, edges)
-
-    def _is_terminal(self, success: Success) -> bool:
-        ending = self._mapping.ending
-        if ending.kind == "success":
-            return success == Success.YES
-        if ending.kind != "field":
-            return ending.kind == "terminal"
-        stream = self._streams.get(ending.field, _EMPTY)
-        if not isinstance(stream.values, np.ndarray) or stream.values.dtype.kind == "O":
-            raise ColumnError(f"ending: {ending.field} holds no numbers")
-        truths = np.flatnonzero(stream.values)
-        self._picked.setdefault(ending.field, []).append(truths)
-        return bool(truths.size)
 
     def _outcome(self, success: Success, rewards: np.ndarray) -> Outcome:
         total = float(np.sum(rewards, dtype=np.float64))

@@ -1,0 +1,108 @@
+"""Rewards, discounts and flags of an episode that was read from a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from thresher.episodes.metadata import Success
+from thresher.episodes.spec import Column
+from thresher.pipelines.ingest.align import totals
+from thresher.pipelines.ingest.columns import ColumnError
+from thresher.pipelines.ingest.mapping import LogMapping
+from thresher.pipelines.ingest.recording import Stream
+
+
+def outcome_columns(
+    mapping: LogMapping,
+    streams: Mapping[str, Stream],
+    ticks: np.ndarray,
+    success: Success,
+) -> tuple[dict[str, Column], dict[str, np.ndarray]]:
+    """Returns reward, discount and the three flags of an episode.
+
+    Args:
+      mapping: Says where rewards and endings come from.
+      streams: By field.
+      ticks: [T] times of the steps, the final observation's last.
+      success: What was said of the episode.
+
+    Returns:
+      The columns by name, each [T], zero at the last step; and by field the positions
+      of the values that they were made of.
+
+    Raises:
+      ColumnError: A field that does not hold what it should.
+    """
+    count = len(ticks)
+    picked: dict[str, np.ndarray] = {}
+    reward = np.zeros(count, np.float32)
+    if mapping.reward.source == "success":
+        reward[-2] = float(success == Success.YES)
+    elif mapping.reward.source == "field":
+        reward[:-1] = _rewards(mapping, streams, ticks, picked)
+    terminal = _is_terminal(mapping, streams, success, picked)
+    discount = np.ones(count, np.float32)
+    discount[-2:] = [0.0 if terminal else 1.0, 0.0]
+    position = np.arange(count)
+    columns: dict[str, Column] = {
+        "reward": reward,
+        "discount": discount,
+        "is_first": position == 0,
+        "is_last": position == count - 1,
+        "is_terminal": (position == count - 1) & terminal,
+    }
+    return columns, picked
+
+
+def _rewards(
+    mapping: LogMapping,
+    streams: Mapping[str, Stream],
+    ticks: np.ndarray,
+    picked: dict[str, np.ndarray],
+) -> np.ndarray:
+    """Returns [T - 1] rewards that followed each action; see `Reward`."""
+    field = mapping.reward.field
+    times, values = _numbers("reward", field, streams)
+    # Coming with the next observation means in (t, t + 1] rather than [t, t + 1).
+    edges = ticks + int(mapping.reward.given_with == "next_observation")
+    if mapping.clock is not None:
+        # What a log says after the final observation still rewards what led there.
+        edges = np.append(edges[:-1], np.iinfo(np.int64).max)
+    inside = (times >= edges[0]) & (times < edges[-1])
+    picked[field] = np.flatnonzero(inside)
+    return totals(times, values, edges)
+
+
+def _is_terminal(
+    mapping: LogMapping,
+    streams: Mapping[str, Stream],
+    success: Success,
+    picked: dict[str, np.ndarray],
+) -> bool:
+    ending = mapping.ending
+    if ending.kind == "success":
+        return success == Success.YES
+    if ending.kind != "field":
+        return ending.kind == "terminal"
+    _, values = _numbers("ending", ending.field, streams)
+    picked[ending.field] = np.arange(len(values))
+    return bool(values.any())
+
+
+def _numbers(
+    what: str, field: str, streams: Mapping[str, Stream]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the times and the numbers of a field; a log may be silent on it."""
+    if field not in streams:
+        return np.zeros(0, np.int64), np.zeros(0)
+    stream = streams[field]
+    values = stream.values
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "bifu":
+        raise ColumnError(f"{what}: {field} does not hold numbers")
+    if values.ndim > 1 and values.shape[1:] != (1,):
+        raise ColumnError(
+            f"{what}: {field} holds {list(values.shape[1:])} numbers a step, not one"
+        )
+    return stream.times_ns, values.reshape(-1)

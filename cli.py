@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from thresher.commands import datasets
+from thresher.commands import datasets, recordings
 from thresher.episodes.errors import EXIT_USER_ERROR, UserError
 
 if TYPE_CHECKING:
@@ -215,6 +215,7 @@ def report(
     typer.echo(f"report: {out.absolute()}")
 
 
+recordings.register(app)
 datasets.register(app)
 
 

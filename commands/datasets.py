@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from thresher.episodes.errors import UserError, unknown_name
+from thresher.commands.beam_options import BEAM, before_flags, pipeline_options
+from thresher.episodes.errors import UserError
 
 if TYPE_CHECKING:
-    from apache_beam.options.pipeline_options import PipelineOptions
-
     from thresher.episodes.version import Version
     from thresher.pipelines.rebalance import RebalanceConfig
 
 EXIT_DIFFERENT = 1
-# Options that Thresher does not know are Beam's: --runner, --flink_master, …
-_BEAM = {"allow_extra_args": True, "ignore_unknown_options": True}
 _VERSION_HELP = "Folder of a dataset version."
 _WORKERS_HELP = "Processes; 0 for one a processor. Beam's own options may follow."
 
@@ -78,7 +75,7 @@ def build(
             recipe=wanted,
             root=Path(root) if root else file.path.parent,
             target=data_dir / wanted.name / wanted.config / wanted.version,
-            options=_options(context, workers),
+            options=pipeline_options(context, workers),
             overwrite=overwrite,
         )
     )
@@ -129,7 +126,7 @@ def derive(
     from thresher.pipelines.derive import Derivation, derive_version
     from thresher.pipelines.plan import PlanConfig
 
-    paths, flags = _before_flags(versions)
+    paths, flags = before_flags(versions)
     plan = PlanConfig(
         seed=seed,
         num_shards=num_shards,
@@ -151,7 +148,7 @@ def derive(
         overwrite=overwrite,
     )
     context.args += flags
-    _tell(derive_version(asked, _options(context, workers)))
+    _tell(derive_version(asked, pipeline_options(context, workers)))
 
 
 def export(
@@ -184,7 +181,7 @@ def export(
         alignment=alignment,
         overwrite=overwrite,
     )
-    _tell(derive_version(asked, _options(context, workers)))
+    _tell(derive_version(asked, pipeline_options(context, workers)))
 
 
 def show(
@@ -280,32 +277,6 @@ _EPISODE_COLUMNS = ["episode_id", "split", "success", "num_steps", "policy_id", 
 _EXCLUDED_COLUMNS = ["episode_id", "stage", "reason", "file", "offset"]
 
 
-def _options(context: typer.Context, workers: int) -> PipelineOptions:
-    from thresher.pipelines.runners import (
-        local_options,
-        runner_options,
-        unknown_flags,
-    )
-
-    if not context.args:
-        return local_options(workers)
-    unknown = unknown_flags(context.args)
-    if unknown:
-        raise unknown_name("option", unknown[0], _own_options(context))
-    return runner_options(context.args)
-
-
-def _before_flags(words: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """Divides the words of a list of folders from Beam's options behind them."""
-    texts = [str(word) for word in words]
-    first = next((n for n, text in enumerate(texts) if text.startswith("-")), None)
-    return list(words[:first]), texts[first:] if first is not None else []
-
-
-def _own_options(context: typer.Context) -> list[str]:
-    return [name for parameter in context.command.params for name in parameter.opts]
-
-
 def _tell(version: Version) -> None:
     counts = version.lineage["episodes"]
     typer.echo(
@@ -338,7 +309,7 @@ def _numbers(text: str) -> Sequence[float]:
 def register(app: typer.Typer) -> None:
     """Adds these commands to the `thresher` command."""
     for command in (build, derive, export):
-        app.command(context_settings=_BEAM)(command)
+        app.command(context_settings=BEAM)(command)
     for simple in (new, show, log, verify, diff, episodes):
         app.command()(simple)
 

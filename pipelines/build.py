@@ -27,6 +27,8 @@ from thresher.episodes.spec import EpisodeSpec
 from thresher.episodes.version import Version, open_version
 from thresher.pipelines.find_sources import FoundSources, find_sources, inputs
 from thresher.pipelines.index_logs import IndexUnit
+from thresher.pipelines.ingest.annotations import AnnotationReport
+from thresher.pipelines.label_index import Labelling, label_index
 from thresher.pipelines.plan import Plan, make_plan, write_plan
 from thresher.pipelines.prove import ProofUnit
 from thresher.pipelines.recipe import Recipe
@@ -102,7 +104,7 @@ def build_version(build: Build) -> Version:
 def _build(build: Build, options: PipelineOptions) -> Version:
     recipe = build.recipe
     found = find_sources(build.recipe, build.root, build.work, options, build.alignment)
-    index = _index(build, found, options)
+    index, labels = _labelled(build, found, _index(build, found, options))
     selection = select(index, recipe, found.sources)
     plan = _plan(selection, recipe)
     bench = selection.bench
@@ -132,6 +134,7 @@ def _build(build: Build, options: PipelineOptions) -> Version:
         parents=found.versions,
         ingested=found.ingested,
         inputs=inputs(recipe, build.root, _known_digests(found, bench)),
+        labels=labels,
     )
     _seal(build, sealing)
     return open_version(build.target)
@@ -171,7 +174,17 @@ def _index(build: Build, found: FoundSources, options: PipelineOptions) -> Path:
     index = build.work / "index.parquet"
     paths = [[unit.path for unit in each] for each in units]
     merge_indexes(found.sources, paths, index)
-    return found.labelled(index)
+    return index
+
+
+def _labelled(
+    build: Build, found: FoundSources, index: Path
+) -> tuple[Path, Optional[AnnotationReport]]:
+    """Returns the index with the labels of annotation files in it."""
+    if not found.labels:
+        return index, None
+    labelling = Labelling(found.labels, build.recipe.label_rewards)
+    return label_index(index, labelling, found.sources, found.spec)
 
 
 def _index_name(log: Path, root: Path, spec: EpisodeSpec, reader: str) -> str:

@@ -47,14 +47,6 @@ class FoundSources:
     labels: tuple[Path, ...]
     ingested: dict[int, IngestReport]
 
-    def labelled(self, index: Path) -> Path:
-        """Returns the index with the annotations' labels in it."""
-        if not self.labels:
-            return index
-        from thresher.pipelines.label_index import label_index
-
-        return label_index(index, self.labels)
-
 
 def find_sources(
     recipe: Recipe, root: Path, work: Path, options: PipelineOptions, alignment: str

@@ -10,6 +10,7 @@ from typing import Any, Optional
 
 from thresher.episodes.errors import UserError, unknown_name
 from thresher.pipelines.checks import Check, merged_checks
+from thresher.pipelines.ingest.relabel import REWARDS
 from thresher.pipelines.plan import PlanConfig
 from thresher.pipelines.rebalance import METHODS, RebalanceConfig
 from thresher.pipelines.split import SplitConfig
@@ -62,6 +63,7 @@ class Recipe:
       description: What is in it, for people.
       sources: Where episodes come from; none: the folder that the build is given.
       labels: Annotation files whose labels replace the recorded ones, in order.
+      label_rewards: 'keep', or 'from-success': rewards follow from new labels.
       checks: Changes to the default checks, by name.
       release: Conditions over (index columns, check, message) that let episodes go
         that a check would set aside.
@@ -80,6 +82,7 @@ class Recipe:
     description: str
     sources: tuple[SourceConfig, ...] = ()
     labels: tuple[str, ...] = ()
+    label_rewards: str = "keep"
     checks: Mapping[str, Check] = dataclasses.field(default_factory=dict)
     release: tuple[str, ...] = ()
     where: str = ""
@@ -107,6 +110,10 @@ class Recipe:
         if self.near_duplicates not in NEAR_DUPLICATES:
             raise unknown_name(
                 "treatment of near duplicates", self.near_duplicates, NEAR_DUPLICATES
+            )
+        if self.label_rewards not in REWARDS:
+            raise unknown_name(
+                "treatment of rewards", self.label_rewards, REWARDS
             )
         if self.mix not in METHODS:
             raise unknown_name("way to mix sources", self.mix, METHODS)

@@ -11,7 +11,7 @@ import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -35,6 +35,7 @@ from thresher.episodes.version import (
 )
 from thresher.pipelines.card import dataset_card
 from thresher.pipelines.croissant import croissant
+from thresher.pipelines.ingest.annotations import AnnotationReport
 from thresher.pipelines.ingest.report import IngestReport
 from thresher.pipelines.picture import picture_strip
 from thresher.pipelines.recipe import Recipe
@@ -49,7 +50,14 @@ from thresher.pipelines.tfds_info import write_dataset_info
 from thresher.pipelines.workbench import Workbench
 from thresher.pipelines.write import ShardUnit, read_manifest
 
-_INTERNAL = ("summary", "relabelled", "parent_split", "parent_weight", "violations")
+_INTERNAL = (
+    "summary",
+    "relabelled",
+    "recorded_id",
+    "parent_split",
+    "parent_weight",
+    "violations",
+)
 _RECORD_COLUMNS = ("record_offset", "record_length", "record_digest")
 
 
@@ -67,6 +75,7 @@ class Sealing:
       parents: The sealed versions among them, by number.
       ingested: What became of recordings, by number of the source.
       inputs: Digest of everything that the version is made from, by source and file.
+      labels: What became of annotations; None without any.
     """
 
     folder: Path
@@ -78,6 +87,7 @@ class Sealing:
     parents: dict[int, Version]
     ingested: dict[int, IngestReport]
     inputs: dict[str, str]
+    labels: Optional[AnnotationReport]
 
 
 def write_side_files(sealing: Sealing) -> None:
@@ -214,6 +224,7 @@ def _lineage(sealing: Sealing) -> dict[str, Any]:
             sealing.sources[number].name: report.total()
             for number, report in sorted(sealing.ingested.items())
         },
+        "labels": dataclasses.asdict(sealing.labels) if sealing.labels else {},
         "episodes": {
             "indexed": len(bench.stage),
             "written": sum(unit.count for unit in sealing.units),

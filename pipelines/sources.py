@@ -31,7 +31,9 @@ _COPY_FIELDS = (
     pa.field("parent_split", _TEXT),
     pa.field("parent_weight", pa.float64()),
     pa.field("summary", pa.binary()),
-    pa.field("relabelled", pa.bool_()),
+    # How the recorded episode was relabelled, and its id before that.
+    pa.field("relabelled", _TEXT),
+    pa.field("recorded_id", _TEXT),
 )
 MERGED_SCHEMA = pa.schema(
     [

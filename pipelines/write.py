@@ -25,7 +25,7 @@ from thresher.episodes.spec import EpisodeSpec
 from thresher.episodes.tfds_record import decode_record, encode_record
 from thresher.episodes.tfrecord import framed
 from thresher.pipelines.ingest.reader import LogReader, open_log
-from thresher.pipelines.labels import relabelled
+from thresher.pipelines.ingest.relabel import relabel
 from thresher.pipelines.plan import Plan
 from thresher.pipelines.shard_files import (
     RecordReader,
@@ -148,16 +148,12 @@ class ShardUnit:
     ) -> tuple[bytes, bytes, Summary]:
         """Returns a record as it stands in a TFRecord, its summary packed and not."""
         source = self.sources[row["source"]]
-        if not source.is_version:
-            episode = planned_episode(row, source)
-        else:
+        if source.is_version and not row["relabelled"]:
             frame = _copied(row, source)
-            if not row["relabelled"]:
-                return frame, row["summary"], unpack(row["summary"], names)
-            episode = decode_record(unframed(frame), self.spec)
-        record = encode_record(relabelled(episode, row), self.spec)
+            return frame, row["summary"], unpack(row["summary"], names)
+        episode = planned_episode(row, source, self.spec)
         summary = summarise(episode, self.spec)
-        return framed(record), pack(summary), summary
+        return framed(encode_record(episode, self.spec)), pack(summary), summary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,21 +215,40 @@ def shard_units(
     ]
 
 
-def planned_episode(row: dict[str, Any], source: Source) -> Episode:
-    """Reads a plan row's episode and says in it where it came from.
+def planned_episode(
+    row: dict[str, Any], source: Source, spec: EpisodeSpec
+) -> Episode:
+    """Reads a plan row's episode as it is to be written.
 
     Raises:
-      UserError: The log no longer holds the episode that was planned.
+      UserError: The source no longer holds the episode that was planned.
     """
+    episode = recorded_episode(row, source, spec)
+    if not row["relabelled"]:
+        return episode
+    return relabel(episode, row, row["relabelled"])
+
+
+def recorded_episode(
+    row: dict[str, Any], source: Source, spec: EpisodeSpec
+) -> Episode:
+    """Reads a row's episode and says in it where it came from.
+
+    Raises:
+      UserError: The source no longer holds the episode that the row is about.
+    """
+    if source.is_version:
+        return decode_record(unframed(_copied(row, source)), spec)
     log = source.root / row["file"]
     reader = _open_log(log, source.reader)
     pointer = EpisodePointer(str(log), row["offset"], row["length_bytes"])
     episode = reader.read(pointer)
-    if episode.episode_id != row["episode_id"]:
+    wanted = row["recorded_id"] or row["episode_id"]
+    if episode.episode_id != wanted:
         raise UserError(
             f"{row['file']} changed while the version was built: at byte "
-            f"{row['offset']} there is episode {episode.episode_id}, not "
-            f"{row['episode_id']}; build again"
+            f"{row['offset']} there is episode {episode.episode_id}, not {wanted}; "
+            "build again"
         )
     # What a converter says about the recording it read tells more than where its
     # output lies.

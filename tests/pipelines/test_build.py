@@ -130,11 +130,11 @@ def test_a_killed_build_goes_on_and_gives_the_same_bytes(version, logs, tmp_path
 
         wrote = write.encode_calls = 0
         real = write.planned_episode
-        def planned(row, source):
+        def planned(row, source, spec):
             write.encode_calls += 1
             if write.encode_calls == 20:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return real(row, source)
+            return real(row, source, spec)
         write.planned_episode = planned
         build_version(_build(Path({str(tmp_path)!r}), Path({str(logs)!r})))
     """

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from thresher.episodes.errors import UserError
+from thresher.episodes.tfrecord import framed, records
 from thresher.pipelines.ingest.recording import EpisodeTable
 
 CASE_SECONDS = 60.0
@@ -165,6 +166,8 @@ def fuzz(
     cases: int,
     keep: Path,
     options: Mapping[str, str],
+    opened: str = "",
+    reframed: bool = False,
 ) -> Counter:
     """Reads damaged copies of a recording and counts the outcomes.
 
@@ -175,6 +178,9 @@ def fuzz(
       cases: How many.
       keep: Folder that gets the files that broke something.
       options: The reader's.
+      opened: Which file of the folder is opened; empty for the folder.
+      reframed: Whether the first record of a TFRecord is damaged and framed anew, so
+        that checksums hold and what is in it is met.
     """
     rng = np.random.default_rng(0)
     counts: Counter = Counter()
@@ -184,9 +190,11 @@ def fuzz(
         _ = shutil.copytree(sound, copy) if sound.is_dir() else shutil.copy(sound, copy)
         victim = copy / target if target else copy
         data = victim.read_bytes()
+        if reframed:
+            data = next(records(victim))[1]
         for case, damaged in zip(range(cases), mutations(data, rng)):
-            victim.write_bytes(damaged)
-            told = runner.run(copy)
+            victim.write_bytes(framed(damaged) if reframed else damaged)
+            told = runner.run(copy / opened if opened else copy)
             counts[told] += 1
             if told not in ("read", "refused", "nothing sound"):
                 keep.mkdir(parents=True, exist_ok=True)
@@ -200,6 +208,8 @@ def main() -> None:
     parser.add_argument("reader", help="module:Class")
     parser.add_argument("sound", type=Path)
     parser.add_argument("--target", default="")
+    parser.add_argument("--opened", default="")
+    parser.add_argument("--reframed", action="store_true")
     parser.add_argument("--cases", type=int, default=2000)
     parser.add_argument("--keep", type=Path, default=Path("fuzz_found"))
     parser.add_argument("--option", action="append", default=[])
@@ -213,6 +223,8 @@ def main() -> None:
         arguments.cases,
         arguments.keep,
         options,
+        arguments.opened,
+        arguments.reframed,
     )
     for told, count in counts.most_common():
         sys.stdout.write(f"{count:6d}  {told}\n")

@@ -329,14 +329,15 @@ class DelimitedReader:
         root = Path(self._options.get("root", "")) or Path()
         folder = root if root.is_absolute() else self.path.parent / root
         lines = np.flatnonzero(there) + line
+        paths = [str(value) for value in values]
         if name == self._video:
             numbers, _ = self._values(self._frame, cells, line, REFUSE)
             frames = frames_column(
-                self.path, folder, values, numbers[there], lines, self._pictures, budget
+                self.path, folder, paths, numbers[there], lines, self._pictures, budget
             )
             return Stream(times[there], frames)
         return Stream(
-            times[there], files_column(self.path, folder, values, lines, budget)
+            times[there], files_column(self.path, folder, paths, lines, budget)
         )
 
 

@@ -209,4 +209,11 @@ class _Child:
 
 
 _CHILD = _Child()
-atexit.register(_CHILD.close)
+
+
+def close_child() -> None:
+    """Ends the child of this process; the next question starts another."""
+    _CHILD.close()
+
+
+atexit.register(close_child)

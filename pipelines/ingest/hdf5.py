@@ -56,6 +56,8 @@ from thresher.pipelines.ingest.table_rules import (
 )
 
 _COMPRESS_LEN = "compress_len"
+# Damage this far into a file is no accident of one episode.
+_MOST_TRIED = 20
 
 
 class Hdf5Reader:
@@ -105,14 +107,26 @@ class Hdf5Reader:
             found = list(places(file, layout, self._options.get("mask", "")))
             if not found:
                 return Contents(self.format, (), notes=("no episode is in it",))
-            first = self._tree(file, found[0])
+            place, first = self._first_sound(file, found)
             return Contents(
                 self.format,
                 self._fields(first, len(found)),
                 len(found),
                 self._notes(layout, first),
-                tuple(sorted(self._attributes(file, found[0], first))),
+                tuple(sorted(self._attributes(file, place, first))),
             )
+
+    def _first_sound(
+        self, file: Any, found: Sequence[EpisodePlace]
+    ) -> tuple[EpisodePlace, Tree]:
+        """Returns the first episode that can be looked into; raises if none can."""
+        for place in found[:_MOST_TRIED]:
+            try:
+                with telling_damage(self.path, place.position, REMEDY):
+                    return place, self._tree(file, place)
+            except UserError:
+                continue
+        return found[0], self._tree(file, found[0])
 
     def _fields(self, first: Tree, episodes: int) -> list[FieldInfo]:
         fields = []
@@ -203,7 +217,11 @@ class Hdf5Reader:
         return self._places[position]
 
     def _tree(self, file: Any, place: EpisodePlace) -> Tree:
-        return tree(file, file[place.group])
+        found = tree(file, file[place.group])
+        if place.group == WHOLE:
+            # ALOHA's lengths of image files are no rows of steps.
+            found.datasets.pop(_COMPRESS_LEN, None)
+        return found
 
     def _check(self, content: Tree, fields: Sequence[str], position: str) -> None:
         wanted = [*fields, *filter(None, [self._options.get("clock")])]

@@ -40,6 +40,8 @@ _MAIN, _METADATA = "main_data.hdf5", "metadata.json"
 _STORAGES = ("hdf5", "arrow", "parquet")
 _TOLD = ("dataset_id", "algorithm_name", "author", "code_permalink", "minari_version")
 _LARGEST_JSON = 256 << 20
+# Damage in more episodes than this at the start is no accident of one.
+_MOST_TRIED = 20
 
 
 class MinariReader:
@@ -114,20 +116,23 @@ class MinariReader:
         return Contents(self.format, fields, episodes, notes, sorted(attributes))
 
     def _arrow_fields(self, folders: Sequence[Path]) -> list[FieldInfo]:
-        if not folders:
-            return []
-        with telling_damage(folders[0], "", REMEDY):
-            budget = Budget(self.path, folders[0].name)
-            leaves = read_leaves(folders[0], self._storage, set(), budget)
-            return [
-                FieldInfo(
-                    name,
-                    str(array.type),
-                    self._shapes.get(name),
-                    is_image=is_image_array(array),
-                )
-                for name, array in leaves.items()
-            ]
+        """Returns the fields of the first episode that is sound."""
+        last: Optional[UserError] = None
+        for folder in folders[:_MOST_TRIED]:
+            try:
+                with telling_damage(folder, "", REMEDY):
+                    budget = Budget(self.path, folder.name)
+                    leaves = read_leaves(folder, self._storage, set(), budget)
+                    return [self._field(name, array) for name, array in leaves.items()]
+            except UserError as error:
+                last = error
+        if last is not None:
+            raise last
+        return []
+
+    def _field(self, name: str, array: Any) -> FieldInfo:
+        shape = self._shapes.get(name)
+        return FieldInfo(name, str(array.type), shape, is_image=is_image_array(array))
 
     def pointers(self) -> Iterator[SegmentPointer]:
         """Yields episodes by number."""

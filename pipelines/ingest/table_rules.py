@@ -149,9 +149,9 @@ def clock_times(values: np.ndarray, unit: str, path: Path, position: str) -> np.
             remedy,
         )
     column = flat[:, 0]
-    wrong = ~np.isfinite(column) | (
-        np.abs(column.astype(np.float64)) * _UNITS_NS[unit] > _LARGEST_NS
-    )
+    with np.errstate(invalid="ignore", over="ignore"):
+        wide = np.abs(column.astype(np.float64)) * _UNITS_NS[unit]
+    wrong = ~np.isfinite(column) | ~(wide <= _LARGEST_NS)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise damaged(

@@ -30,7 +30,11 @@ def csv_columns(path: Path, line: bytes, delimiter: str) -> list[str]:
       DamagedRecordingError: A name is missing or doubled, or there are too many.
     """
     text = line.decode("utf-8").rstrip("\r\n")
-    names = [name.strip() for name in next(csv.reader([text], delimiter=delimiter), [])]
+    try:
+        cells = next(csv.reader([text], delimiter=delimiter), [])
+    except csv.Error as error:
+        raise damaged(path, "line 1", str(error), REMEDY) from error
+    names = [name.strip() for name in cells]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if not names or "" in names or doubled or len(names) > _MOST_COLUMNS:
         rule = (
@@ -211,12 +215,13 @@ def numbers_of_values(
         row = int(np.flatnonzero(~there)[0])
         _refuse_missing(path, name, first_line + row, values[row])
     kept = [value for value, has in zip(values, there) if has]
-    shape, is_text = None, None
+    shape: Optional[tuple[int, ...]] = None
+    is_text = False
     for row, value in zip(np.flatnonzero(there), kept):
         found = (_shape_of(value), isinstance(value, str))
-        if shape is None:
+        if shape is None and found[0] is not None:
             shape, is_text = found
-        elif found != (shape, is_text) or found[0] is None:
+        elif found != (shape, is_text):
             rule = f"{name} is {str(value)[:60]!r}, unlike the rows before"
             raise damaged(path, f"line {first_line + int(row)}", rule, REMEDY)
     if is_text:

@@ -39,6 +39,7 @@ from thresher.pipelines.ingest.tf_agents_spec import (
     read_spec,
 )
 from thresher.pipelines.ingest.tfrecord_places import (
+    RecordPlace,
     record_at,
     record_places,
     records_between,
@@ -123,28 +124,32 @@ class TfAgentsTable:
         return Contents(self.format, fields, len(places), (note,), ("ended_by",))
 
     def pointers(self) -> Iterator[SegmentPointer]:
-        """Yields runs of records from FIRST to LAST; damage is a pointer of its own."""
+        """Yields runs of records from FIRST to LAST.
+
+        A run with a damaged record in it is listed whole: half an episode is none, and
+        reading it tells where the damage is.
+        """
         first, start = 0, 0
-        number, offset, problem = 0, 0, False
-        with telling_damage(self.path, "", REMEDY):
-            for place in record_places(self.path):
-                if place.problem:
-                    problem = True
-                    break
-                begins, ends = self._marks(record_at(self.path, place))
-                if begins and number > first:
-                    yield _pointer(first, number, start, offset)
-                    first, start = number, offset
-                number += 1
-                offset = place.offset + HEAD_BYTES + place.length + TAIL_BYTES
-                if ends:
-                    yield _pointer(first, number, start, offset)
-                    first, start = number, offset
+        number, offset = 0, 0
+        for place in record_places(self.path):
+            begins, ends = self._marks_at(place)
+            if begins and number > first:
+                yield _pointer(first, number, start, offset)
+                first, start = number, offset
+            frame = 0 if place.problem else HEAD_BYTES + TAIL_BYTES
+            number, offset = number + 1, place.offset + place.length + frame
+            if ends:
+                yield _pointer(first, number, start, offset)
+                first, start = number, offset
         if number > first:
             yield _pointer(first, number, start, offset)
-        if problem:
-            size = self.path.stat().st_size
-            yield SegmentPointer(f"bytes {offset}-{size}, damaged", -1, size - offset)
+
+    def _marks_at(self, place: RecordPlace) -> tuple[bool, bool]:
+        """Returns a record's marks; a damaged one has none."""
+        try:
+            return self._marks(record_at(self.path, place))
+        except ValueError:
+            return False, False
 
     def _marks(self, record: bytes) -> tuple[bool, bool]:
         """Returns whether a record begins an episode, and whether it ends one."""

@@ -136,7 +136,8 @@ def _from_bytes(
 ) -> np.ndarray:
     blocks = entry.as_bytes()
     if leaf.encoding == "zlib":
-        wanted = int(np.prod(leaf.shape, dtype=np.int64)) * dtype.itemsize
+        shape = [int(size or 0) for size in leaf.shape]
+        wanted = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         budget.spend(wanted * len(blocks), leaf.path)
         # One byte more than there may be tells a bomb without unpacking it.
         blocks = [zlib.decompressobj().decompress(b, wanted + 1) for b in blocks]

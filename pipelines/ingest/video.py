@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
@@ -84,7 +84,8 @@ def frames_at(
         return
     with _opened(path, position) as (container, stream):
         decoded = _decoded(container, stream, times[0], path, position)
-        frame, ahead = None, next(decoded, None)
+        frame: Optional[tuple[float, Any]] = None
+        ahead = next(decoded, None)
         for row, time in enumerate(times):
             while ahead is not None and (frame is None or ahead[0] <= time):
                 frame, ahead = ahead, next(decoded, None)

@@ -29,4 +29,4 @@ if [ "$(version "$venv/bin/python" || true)" != "$wanted" ]; then
 fi
 echo "Installing Thresher and what it needs into $venv: about 3 minutes the first time …"
 "$venv/bin/python" -m pip install --disable-pip-version-check --use-pep517 \
-    -c constraints.txt -e '.[dev]'
+    -c constraints.txt -e '.[dev,logs]'

@@ -1,0 +1,212 @@
+"""The driver: one log a recording, resumed, deterministic, whatever is broken."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+
+import pytest
+
+from thresher.episodes.contract import violations
+from thresher.episodes.errors import UserError
+from thresher.episodes.raw_log import RawLogReader, RawLogWriter
+from thresher.pipelines.ingest.ingest import ingest, ingested_logs
+from thresher.pipelines.stage import local_options
+from thresher.tests.episodes.tiny import TINY_SPEC, tiny_episode
+from thresher.tests.pipelines.ingest.tiny_logs import (
+    ARM_MAPPING,
+    arm_rows,
+    at,
+    episodes_of,
+    ingest_here,
+    write_json_mcap,
+    write_mapping,
+    write_ros1_bag,
+)
+
+
+@pytest.fixture
+def logs(tmp_path):
+    folder = tmp_path / "logs"
+    (folder / "monday").mkdir(parents=True)
+    write_json_mcap(folder / "monday" / "a.mcap", arm_rows(11))
+    write_json_mcap(folder / "monday" / "b.mcap", arm_rows(5, start=100))
+    write_json_mcap(folder / "c.mcap", arm_rows(3, start=200))
+    return folder
+
+
+def _bytes(out):
+    return {
+        log.relative_to(out).as_posix(): log.read_bytes() for log in ingested_logs(out)
+    }
+
+
+def test_each_recording_becomes_a_raw_log_of_sound_episodes(tmp_path, logs):
+    out = tmp_path / "out"
+    mapping = write_mapping(tmp_path)
+    report = ingest_here(logs, mapping, out)
+    assert sorted(_bytes(out)) == [
+        "c.mcap.mcap",
+        "monday/a.mcap.mcap",
+        "monday/b.mcap.mcap",
+    ]
+    for log in ingested_logs(out):
+        reader = RawLogReader(log)
+        for _, episode in reader.episodes():
+            assert violations(episode, reader.spec) == []
+    assert report.episodes == 3
+    assert [e.num_steps for e in episodes_of(out)] == [3, 11, 5]
+    assert all(r.reconciles for r in report.recordings)
+    total = report.total()
+    assert total["read"] == 2 * (11 + 5 + 3)
+    # The command after each final observation is of no step.
+    assert total["read"] - total["used"] == 3
+
+
+def test_an_episode_says_where_it_came_from(tmp_path, logs):
+    from thresher.episodes.files import sha256_file
+
+    out = tmp_path / "out"
+    ingest_here(logs / "monday", write_mapping(tmp_path), out)
+    episode = episodes_of(out)[0]
+    came = episode.metadata.provenance
+    assert came.source_file == "a.mcap"
+    assert came.source_digest == sha256_file(logs / "monday" / "a.mcap")
+    assert came.position == f"episode 0 at {at(0)}–{at(1.02)} ns"
+    assert came.converter == "thresher.ingest mcap"
+    assert "mapping " in came.converter_revision
+    assert episode.metadata.start_time_ns == at(0)
+    assert episode.metadata.behaviour.kind.value == "teleoperated"
+
+
+def test_the_bytes_do_not_depend_on_order_workers_or_place(tmp_path, logs):
+    mapping = write_mapping(tmp_path)
+    ingest_here(logs, mapping, tmp_path / "one")
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(logs, moved)
+    ingest([moved], mapping, tmp_path / "two", local_options(2))
+    assert _bytes(tmp_path / "one") == _bytes(tmp_path / "two")
+    parts = [logs / "c.mcap", logs / "monday"]
+    ingest_here(parts, mapping, tmp_path / "three")
+    ingest_here(parts[::-1], mapping, tmp_path / "four")
+    assert _bytes(tmp_path / "three") == _bytes(tmp_path / "four")
+
+
+def test_a_second_call_goes_on_from_what_is_there(tmp_path, logs):
+    out, mapping = tmp_path / "out", write_mapping(tmp_path)
+    ingest_here(logs, mapping, out)
+    times = {log: log.stat().st_mtime_ns for log in ingested_logs(out)}
+    write_json_mcap(logs / "d.mcap", arm_rows(4, start=300))
+    report = ingest_here(logs, mapping, out)
+    assert report.episodes == 4
+    assert {log: log.stat().st_mtime_ns for log in times} == times
+
+
+def test_a_changed_recording_is_ingested_anew_and_no_other(tmp_path, logs):
+    out, mapping = tmp_path / "out", write_mapping(tmp_path)
+    ingest_here(logs, mapping, out)
+    before = _bytes(out)
+    write_json_mcap(logs / "c.mcap", arm_rows(7, start=200))
+    ingest_here(logs, mapping, out)
+    after = _bytes(out)
+    assert {name for name in after if after[name] != before[name]} == {"c.mcap.mcap"}
+
+
+def test_a_changed_mapping_makes_every_log_anew(tmp_path, logs):
+    out = tmp_path / "out"
+    ingest_here(logs, write_mapping(tmp_path), out)
+    before = _bytes(out)
+    ingest_here(logs, write_mapping(tmp_path, ARM_MAPPING + "ending: terminal"), out)
+    after = _bytes(out)
+    assert before.keys() == after.keys()
+    assert not any(after[name] == before[name] for name in after)
+    assert len(list((out / ".reports").glob("*.json"))) == 3
+
+
+def test_a_raw_log_that_was_removed_is_made_again(tmp_path, logs):
+    out, mapping = tmp_path / "out", write_mapping(tmp_path)
+    ingest_here(logs, mapping, out)
+    before = _bytes(out)
+    (out / "c.mcap.mcap").unlink()
+    with pytest.raises(UserError, match="is gone; run the same"):
+        ingested_logs(out)
+    ingest_here(logs, mapping, out)
+    assert _bytes(out) == before
+
+
+def test_broken_recordings_do_not_stop_the_others(tmp_path, logs):
+    (logs / "empty.mcap").write_bytes(b"")
+    (logs / "wrong.bag").write_bytes(b"nonsense")
+    (logs / "x.pkl").write_bytes(pickle.dumps({"a": 1}))
+    write_ros1_bag(logs / "other.bag", [("/elsewhere", 0.0, "x")])
+    half = (logs / "monday" / "a.mcap").read_bytes()
+    (logs / "half.mcap").write_bytes(half[: len(half) // 2])
+    out = tmp_path / "out"
+    report = ingest_here(logs, write_mapping(tmp_path), out)
+    told = {r.source: r for r in report.recordings}
+    assert "it is empty" in told["empty.mcap"].error
+    assert "is not a ROS 1 bag" in told["wrong.bag"].error
+    assert "ickle" in told["x.pkl"].error
+    assert "unknown topic" in told["other.bag"].error
+    assert told["half.mcap"].episodes == 1
+    assert "ends, or is damaged" in told["half.mcap"].damage
+    assert report.episodes == 4
+    assert report.quarantined == 4
+    assert all(r.reconciles for r in report.recordings)
+    saved = json.loads((out / "ingest.json").read_text())
+    assert saved["total"]["unread"] == 4
+    lines = "\n".join(report.lines())
+    assert "empty.mcap" in lines
+    assert "4 episodes kept, 4 quarantined" in lines
+
+
+def test_nothing_at_all_is_an_error_that_says_the_first_reason(tmp_path):
+    (tmp_path / "a.mcap").write_bytes(b"")
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match=r"not one episode.*it is empty"):
+        ingest_here(tmp_path / "a.mcap", write_mapping(tmp_path), out)
+    assert (out / "ingest.json").exists()
+
+
+def test_a_mapping_with_an_unknown_field_names_the_near_ones(tmp_path, logs):
+    text = ARM_MAPPING.replace("/command", "/comand")
+    with pytest.raises(UserError, match=r"did you mean '/command'"):
+        ingest_here(logs, write_mapping(tmp_path, text), tmp_path / "out")
+
+
+def test_two_recordings_of_one_name_are_refused(tmp_path, logs):
+    (tmp_path / "more").mkdir()
+    write_json_mcap(tmp_path / "more" / "c.mcap", arm_rows(3))
+    with pytest.raises(UserError, match="would both be named 'c.mcap'"):
+        ingest_here([logs, tmp_path / "more"], write_mapping(tmp_path), tmp_path / "o")
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_source_that_is_not_there_is_named(tmp_path, empty):
+    source = tmp_path / "none"
+    if empty:
+        source.mkdir()
+    with pytest.raises(UserError, match=str(source)):
+        ingest_here(source, write_mapping(tmp_path), tmp_path / "out")
+
+
+def test_a_raw_log_of_our_own_needs_no_mapping(tmp_path):
+    with RawLogWriter(tmp_path / "own.mcap", TINY_SPEC) as writer:
+        writer.write(tiny_episode())
+    with pytest.raises(UserError, match="its episodes need no mapping"):
+        ingest_here(tmp_path / "own.mcap", write_mapping(tmp_path), tmp_path / "out")
+
+
+def test_success_can_be_the_folder_a_recording_is_in(tmp_path, logs):
+    text = ARM_MAPPING + "success: {attribute: path.folder, matches: monday}"
+    out = tmp_path / "out"
+    ingest_here(logs, write_mapping(tmp_path, text), out)
+    said = [e.metadata.outcome.success.value for e in episodes_of(out)]
+    assert said == ["no", "yes", "yes"]
+
+
+def test_logs_without_a_clock_in_the_mapping_are_refused(tmp_path, logs):
+    text = ARM_MAPPING.replace("clock: {stream: /state.q}\n", "")
+    with pytest.raises(UserError, match="the mapping has no clock"):
+        ingest_here(logs, write_mapping(tmp_path, text), tmp_path / "out")

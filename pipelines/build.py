@@ -12,6 +12,7 @@ import dataclasses
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -88,6 +89,11 @@ def build_version(build: Build) -> Version:
         return _same_version(build)
     require_writable(build.work)
     with _only_build(build.work):
+        if build.target.exists() and not build.overwrite:
+            # Sealed by another build since it was looked for.
+            version = _same_version(build)
+            shutil.rmtree(build.work, ignore_errors=True)
+            return version
         configuration = {"recipe": build.recipe.to_dict(), "root": str(build.root)}
         with recording("build", build.work / RUN, configuration) as record:
             with workers(options):
@@ -97,7 +103,8 @@ def build_version(build: Build) -> Version:
                 dataset_digest=version.digest,
             )
         (build.work / RUN).replace(build.target / RUN)
-        shutil.rmtree(build.work)
+        # Another build may just be looking into it; then that one removes it.
+        shutil.rmtree(build.work, ignore_errors=True)
     return version
 
 
@@ -284,6 +291,8 @@ def _seal(build: Build, sealing: Sealing) -> None:
     for hidden in sealing.folder.glob(".*"):
         hidden.unlink()
     if build.target.exists():
+        # There may be one from a build that was killed right after this point.
+        shutil.rmtree(build.work / "replaced", ignore_errors=True)
         build.target.rename(build.work / "replaced")
     sealing.folder.rename(build.target)
 
@@ -313,7 +322,11 @@ def _other_content(build: Build, what: str) -> UserError:
 
 @contextlib.contextmanager
 def _only_build(work: Path) -> Iterator[Any]:
-    with open(work / "lock", "w") as file:
+    try:
+        file = open(work / "lock", "w")  # noqa: SIM115  # closed below
+    except FileNotFoundError as error:
+        raise _just_ended(work) from error
+    with file:
         try:
             # The system lets go of the lock when its holder dies, however it dies.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -321,4 +334,18 @@ def _only_build(work: Path) -> Iterator[Any]:
             raise UserError(
                 f"another build is at work in {work}; wait for it, or stop it"
             ) from error
+        # A lock in a folder that its last holder has removed keeps nobody out.
+        if not _is_at(work / "lock", file.fileno()):
+            raise _just_ended(work)
         yield file
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
+def _just_ended(work: Path) -> UserError:
+    return UserError(f"another build in {work} has just ended; run this one again")

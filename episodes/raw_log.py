@@ -10,6 +10,8 @@ under way; what a file without its footer holds is read like any other.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import io
 import json
 import os
 import struct
@@ -23,7 +25,6 @@ import zstandard
 from mcap.data_stream import ReadDataStream
 from mcap.opcode import Opcode
 from mcap.records import Channel, Chunk, Metadata, Statistics
-from mcap.stream_reader import breakup_chunk
 from mcap.writer import CompressionType, Writer
 
 from thresher.episodes.episode import Episode
@@ -183,7 +184,7 @@ class RawLogReader:
         self._path = path
         self.truncated = False
         try:
-            self.spec, self._topics = self._read_head()
+            self.spec, self._step, self._topics = self._read_head()
         except (DamagedLogError, OSError):
             raise
         except Exception as error:
@@ -191,7 +192,6 @@ class RawLogReader:
                 f"the head of {path} cannot be read ({error}); restore the file from "
                 "its source"
             ) from error
-        self._step = StepMessage(self.spec)
         self._image = ImageMessage()
 
     def pointers(self) -> Iterator[EpisodePointer]:
@@ -239,9 +239,9 @@ class RawLogReader:
                 "the file from its source, or leave the episode in quarantine"
             ) from error
 
-    def _read_head(self) -> tuple[EpisodeSpec, dict[int, str]]:
+    def _read_head(self) -> tuple[EpisodeSpec, StepMessage, dict[int, str]]:
         """Returns the spec and, if there is an episode, the topics by channel id."""
-        spec: EpisodeSpec | None = None
+        found: tuple[EpisodeSpec, StepMessage] | None = None
         with open(self._path, "rb") as file:
             magic = file.read(len(_MAGIC))
             if magic != _MAGIC:
@@ -255,18 +255,21 @@ class RawLogReader:
                 if opcode == Opcode.METADATA:
                     metadata = Metadata.read(stream)
                     if metadata.name == _SPEC_METADATA:
-                        spec = _read_spec(metadata.metadata)
+                        said = metadata.metadata
+                        found = _read_spec(said["spec"], said["digest"])
                 elif opcode == Opcode.CHUNK:
-                    return self._checked(spec), _topics(Chunk.read(stream))
-        return self._checked(spec), {}
+                    return (*self._checked(found), _topics(Chunk.read(stream)))
+        return (*self._checked(found), {})
 
-    def _checked(self, spec: EpisodeSpec | None) -> EpisodeSpec:
-        if spec is None:
+    def _checked(
+        self, found: tuple[EpisodeSpec, StepMessage] | None
+    ) -> tuple[EpisodeSpec, StepMessage]:
+        if found is None:
             raise DamagedLogError(
                 f"{self._path} holds no {_SPEC_METADATA!r} record: it is an MCAP file, "
                 "but not a raw log of Thresher's"
             )
-        return spec
+        return found
 
     def _records(self) -> Iterator[tuple[int, int, int]]:
         """Yields (opcode, offset, length with head) of every whole record."""
@@ -319,7 +322,14 @@ class RawLogReader:
 
 def _uncompressed(chunk: Chunk) -> bytes:
     """Returns a chunk's records, their checksum checked."""
-    data = chunk.data
+    data = _decompressed(chunk)
+    if zlib.crc32(data) != chunk.uncompressed_crc:
+        raise ValueError("its chunk fails its checksum")
+    return data
+
+
+def _decompressed(chunk: Chunk) -> bytes:
+    data: bytes = chunk.data
     if chunk.compression == "zstd":
         # A damaged size could ask for any amount of memory.
         size = zstandard.frame_content_size(data)
@@ -330,8 +340,6 @@ def _uncompressed(chunk: Chunk) -> bytes:
         )
     elif chunk.compression:
         raise ValueError(f"its compression is {chunk.compression!r}")
-    if zlib.crc32(data) != chunk.uncompressed_crc:
-        raise ValueError("its chunk fails its checksum")
     return data
 
 
@@ -340,28 +348,35 @@ def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
 
     The library's own reader builds an object of each record, at five times the cost.
     """
+    for opcode, start, stop in _chunk_records(data):
+        if opcode == Opcode.MESSAGE:
+            channel = int.from_bytes(data[start : start + 2], "little")
+            yield channel, data[start + _MESSAGE_HEAD_BYTES : stop]
+
+
+def _chunk_records(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yields (opcode, start, stop) of the content of every record of a chunk."""
     position = 0
     while position < len(data):
         opcode, length = _RECORD_HEADER.unpack_from(data, position)
         start = position + _RECORD_HEADER.size
         position = start + length
-        if opcode == Opcode.MESSAGE:
-            channel = int.from_bytes(data[start : start + 2], "little")
-            yield channel, data[start + _MESSAGE_HEAD_BYTES : position]
+        yield opcode, start, position
 
 
 def _images(spec: EpisodeSpec) -> list[FeatureSpec]:
     return [feature for feature in spec.all_features if feature.is_image]
 
 
-def _read_spec(metadata: Mapping[str, str]) -> EpisodeSpec:
-    spec = EpisodeSpec.from_json(metadata["spec"])
+# Logs of one robot share a spec, and a build opens thousands of them: reading it costs
+# as much as an episode.
+@functools.lru_cache(maxsize=16)
+def _read_spec(text: str, digest: str) -> tuple[EpisodeSpec, StepMessage]:
+    spec = EpisodeSpec.from_json(text)
     # Records outside chunks carry no checksum of their own.
-    if spec.digest() != metadata["digest"]:
-        raise ValueError(
-            f"its spec has the digest {spec.digest()}, not {metadata['digest']}"
-        )
-    return spec
+    if spec.digest() != digest:
+        raise ValueError(f"its spec has the digest {spec.digest()}, not {digest}")
+    return spec, StepMessage(spec)
 
 
 def _summary(episode: Episode) -> dict[str, Any]:
@@ -373,8 +388,11 @@ def _summary(episode: Episode) -> dict[str, Any]:
 
 
 def _topics(chunk: Chunk) -> dict[int, str]:
-    return {
-        record.id: record.topic
-        for record in breakup_chunk(chunk)
-        if isinstance(record, Channel)
-    }
+    # Where the first episode is damaged, the others can still be read.
+    data = _decompressed(chunk)
+    channels = [
+        Channel.read(ReadDataStream(io.BytesIO(data[start:stop])))
+        for opcode, start, stop in _chunk_records(data)
+        if opcode == Opcode.CHANNEL
+    ]
+    return {channel.id: channel.topic for channel in channels}

@@ -11,6 +11,7 @@ from typing import Any, Union, cast
 from thresher.episodes.errors import UserError, unknown_name
 from thresher.pipelines.ingest.mcap_records import names_thresher
 from thresher.pipelines.ingest.recording import EpisodeTable, MessageLog
+from thresher.pipelines.ingest.unread import refuse_known
 
 Recording = Union[MessageLog, EpisodeTable]
 _HERE = "thresher.pipelines.ingest"
@@ -40,28 +41,18 @@ class Format:
         return getattr(importlib.import_module(f"{_HERE}.{self.module}"), self.reader)
 
 
-def _there(formats: tuple[Format, ...]) -> tuple[Format, ...]:
-    import importlib.util as u
-
-    return tuple(f for f in formats if u.find_spec(f"{_HERE}.{f.module}"))
-
-
 # Folders before files, and what is certain before what is likely: CSV has no magic.
-FORMATS = _there(
-    (
-        Format("ros2_bag", "ros2_bag", "Ros2Bag", True, (".db3",)),
-        Format("mcap", "mcap_log", "McapLog", True, (".mcap",)),
-        Format("ros1_bag", "ros1_bag", "Ros1Bag", True, (".bag",)),
-        Format("lerobot", "lerobot", "LeRobotTable", False),
-        Format("minari", "minari_set", "MinariTable", False),
-        Format("tfds", "tfds_set", "TfdsTable", False),
-        Format("envlogger", "envlogger", "EnvLoggerTable", False),
-        Format(
-            "tf_agents", "tf_agents_records", "TfAgentsTable", False, (".tfrecord",)
-        ),
-        Format("hdf5", "hdf5", "Hdf5Table", False, (".hdf5", ".h5")),
-        Format("delimited", "delimited", "DelimitedTable", False, (".csv", ".jsonl")),
-    )
+FORMATS = (
+    Format("ros2_bag", "ros2_bag", "Ros2Bag", True, (".db3",)),
+    Format("mcap", "mcap_log", "McapLog", True, (".mcap",)),
+    Format("ros1_bag", "ros1_bag", "Ros1Bag", True, (".bag",)),
+    Format("lerobot", "lerobot", "LeRobotTable", False),
+    Format("minari", "minari_set", "MinariTable", False),
+    Format("tfds", "tfds_set", "TfdsTable", False),
+    Format("envlogger", "envlogger", "EnvLoggerTable", False),
+    Format("tf_agents", "tf_agents_records", "TfAgentsTable", False, (".tfrecord",)),
+    Format("hdf5", "hdf5", "Hdf5Table", False, (".hdf5", ".h5")),
+    Format("delimited", "delimited", "DelimitedTable", False, (".csv", ".jsonl")),
 )
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".npy", ".npz")
 
@@ -84,10 +75,7 @@ def find_format(path: Path, name: str = "") -> Format:
     if found is not None:
         _refuse_own(path, found)
         return found
-    if path.suffix in _PICKLES:
-        from thresher.pipelines.ingest.pickles import refuse_pickle
-
-        refuse_pickle(path)
+    refuse_known(path)
     claimed = [f for f in FORMATS if path.is_file() and path.suffix in f.suffixes]
     if claimed:
         return claimed[0]
@@ -140,7 +128,8 @@ def find_recordings(root: Path, name: str = "") -> list[Path]:
     """Returns the recordings that a source names, by name.
 
     Args:
-      root: A recording, or a folder in which they are looked for at any depth.
+      root: A recording, or a folder in which they are looked for at any depth. CSV and
+        JSONL files count only where there is nothing else, or by their format's name.
       name: A format's name; then every file that claims to be of it counts.
 
     Raises:
@@ -151,33 +140,34 @@ def find_recordings(root: Path, name: str = "") -> list[Path]:
     if root.is_file() or (name and _named(name).type.recognises(root)):
         return [root]
     found = list(_walk(root, name))
+    # A text table beside recordings is more often a list of them than one itself.
+    recordings = [path for path, is_text in found if not is_text]
     if not found:
         raise UserError(
             f"{root} holds no recording; read are "
             f"{', '.join(format.name for format in FORMATS)}"
         )
-    return found
+    return recordings or [path for path, _ in found]
 
 
-def _walk(folder: Path, name: str) -> Iterator[Path]:
-    formats = [_named(name)] if name else FORMATS
+def _walk(folder: Path, name: str) -> Iterator[tuple[Path, bool]]:
+    """Yields recordings, and whether each is a text table that nobody asked for."""
+    formats = (_named(name),) if name else FORMATS
     if any(format.type.recognises(folder) for format in formats):
-        yield folder
+        yield folder, False
         return
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
         if path.is_dir():
             yield from _walk(path, name)
-        elif _claims(path, formats):
-            yield path
+        elif path.suffix in _PICKLES:
+            yield path, False
+        else:
+            found = next((f for f in formats if _claims(path, f)), None)
+            if found is not None:
+                yield path, found.name == "delimited" and not name
 
 
-def _claims(path: Path, formats: Any) -> bool:
-    # A text table beside recordings is more often a list of them than one itself.
-    if path.suffix in _PICKLES:
-        return True
-    return any(
-        path.suffix in format.suffixes or format.type.recognises(path)
-        for format in formats
-    )
+def _claims(path: Path, format: Format) -> bool:
+    return path.suffix in format.suffixes or format.type.recognises(path)

@@ -53,13 +53,19 @@ def is_number(field: FieldInfo) -> bool:
     return 0 < math.prod(field.shape) <= _MAX_ENTRIES and field.count != 0
 
 
-def widest(fields: Sequence[FieldInfo]) -> list[FieldInfo]:
+def widest(
+    fields: Sequence[FieldInfo], everything: Sequence[FieldInfo]
+) -> list[FieldInfo]:
     """Returns the number fields that are part of no other one of them.
 
     A pose is kept whole rather than as a position and an orientation, but not with
     its covariance.
+
+    Args:
+      fields: To choose from.
+      everything: All of the recording.
     """
-    numbers = [f for f in fields if is_number(f) and not _holds_noise(f, fields)]
+    numbers = [f for f in fields if is_number(f) and not _holds_noise(f, everything)]
     names = {field.name for field in numbers}
     return [f for f in numbers if not any(a in names for a in _above(f.name))]
 
@@ -93,8 +99,8 @@ def guesses(contents: Contents) -> list[str]:
     fields = contents.fields
     said = []
     cameras = [f.name for f in fields if f.is_image]
-    actions = [f.name for f in widest(fields) if is_action(f)]
-    clock = clock_of([f for f in fields if f.is_image] + widest(fields))
+    actions = [f.name for f in widest(fields, fields) if is_action(f)]
+    clock = clock_of([f for f in fields if f.is_image] + widest(fields, fields))
     for what, names in (
         ("cameras", cameras),
         ("actions", actions),

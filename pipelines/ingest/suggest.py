@@ -18,6 +18,7 @@ from thresher.pipelines.ingest.guesses import (
     is_action,
     is_ending,
     is_language,
+    is_number,
     is_reward,
     widest,
 )
@@ -49,10 +50,10 @@ def suggest(
     """
     recording = open_recording(path, options, format)
     contents = recording.contents()
-    candidates = [*(f for f in contents.fields if f.is_image), *widest(contents.fields)]
+    fields = [f for f in contents.fields if f.is_image or is_number(f)]
     if is_log(recording):
-        candidates += _frames(recording, contents)
-        candidates = _steady(recording, candidates)
+        fields = _steady(recording, [*fields, *_frames(recording, contents)])
+    candidates = [*(f for f in fields if f.is_image), *widest(fields, contents.fields)]
     writer = _Suggestion(path, contents, candidates, dict(options or {}), format)
     if not writer.observations:
         raise UserError(
@@ -258,8 +259,9 @@ class _Suggestion:
 
 def _feature(field: FieldInfo, indent: str) -> list[str]:
     lines = [f"from: {_quoted(field.name)}"]
-    if field.is_image and field.type in ("jpeg", "png"):
-        lines += [f"encoding: {field.type}"]
+    encoding = {field.type, field.note} & {"jpeg", "png"}
+    if field.is_image and encoding:
+        lines += [f"encoding: {encoding.pop()}"]
     elif field.is_image and field.type == "uint8":
         lines += ["encoding: png"]
     elif field.type in ("float64", "double"):
@@ -267,7 +269,8 @@ def _feature(field: FieldInfo, indent: str) -> list[str]:
     elif field.type == "bool":
         lines += ["dtype: bool"]
     elif field.is_image:
-        lines += ["dtype: int32" if "int" in field.type else "dtype: float32"]
+        is_whole = "int" in field.type + field.note
+        lines += ["dtype: int32" if is_whole else "dtype: float32"]
     if field.shape:
         lines += [f"shape: {list(field.shape)}"]
     return [indent + line for line in lines]

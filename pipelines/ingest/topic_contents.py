@@ -92,7 +92,9 @@ class TopicSurvey:
         whole = [field for field in topic.fields if field.name == name]
         parts = [field for field in topic.fields if field.name != name]
         head = whole[0] if whole else FieldInfo(name, topic.type, None)
-        head = dataclasses.replace(head, type=topic.type, note=topic.note)
+        # A picture's own encoding is said beside the type of its message.
+        note = topic.note or (head.type if head.is_image else "")
+        head = dataclasses.replace(head, type=topic.type, note=note)
         return [
             dataclasses.replace(
                 field,
@@ -122,11 +124,11 @@ def _leaves(
         yield _leaf(topic, name, value)
         return
     numeric = _flat_size(topic, name, value)
-    if numeric > 0:
+    if numeric > 1 or (numeric == 1 and len(names) > 1):
         yield FieldInfo(name, "numbers", (numeric,), note=", ".join(names))
     inner = [value[n] if isinstance(value, dict) else getattr(value, n) for n in names]
     # A vector's x, y and z are said in one line.
-    if depth < _MAX_DEPTH and numeric != len(names):
+    if depth < _MAX_DEPTH and (numeric != len(names) or numeric == 1):
         for part, child in zip(names, inner):
             yield from _leaves(topic, child, (*steps, part), depth + 1)
 

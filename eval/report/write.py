@@ -16,6 +16,7 @@ from thresher.eval.report.plots import (
     success_ratios,
     training_curves,
 )
+from thresher.eval.report.rebalancing import rebalancing
 
 _TEMPLATE = "page.html.j2"
 
@@ -48,6 +49,7 @@ def write_report(folders: Sequence[Path], out: Path, title: str) -> Contents:
         headline=headline(contents.evaluations),
         plots=_plots(contents),
         ratios=[ratio_stages(version) for version in contents.versions],
+        rebalanced=[rebalancing(version) for version in contents.versions],
     )
     atomic_write(out, page)
     return contents

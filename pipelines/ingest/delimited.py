@@ -17,7 +17,7 @@ from thresher.pipelines.ingest.delimited_pictures import (
     looks_like_file,
 )
 from thresher.pipelines.ingest.guarded_table import GuardedTable
-from thresher.pipelines.ingest.line_blocks import Block, blocks, text_start
+from thresher.pipelines.ingest.line_blocks import Block, blocks, text_start, text_stop
 from thresher.pipelines.ingest.picture_columns import PictureOption
 from thresher.pipelines.ingest.recording import (
     Contents,
@@ -36,6 +36,7 @@ from thresher.pipelines.ingest.table_rules import (
     telling_damage,
 )
 from thresher.pipelines.ingest.text_rows import (
+    EMPTY,
     REFUSE,
     REMEDY,
     SKIP,
@@ -105,6 +106,7 @@ class DelimitedReader:
         self._is_json = path.suffix.lower() in _JSON
         self._delimiter = self._chosen_delimiter()
         self._start, self._first_line = text_start(path), 1
+        self._stop = text_stop(path)
         self._names: list[str] = []
         self._kinds: dict[str, str] = {}
         self._sample()
@@ -135,8 +137,7 @@ class DelimitedReader:
 
     def _sample(self) -> None:
         """Learns the columns, and which of them hold numbers, from the first rows."""
-        size = self.path.stat().st_size
-        block = next(blocks(self.path, self._start, size, 1), None)
+        block = next(blocks(self.path, self._start, self._stop, 1), None)
         if block is None:
             raise damaged(self.path, "line 1", "there is no line in it", "leave it out")
         if not self._is_json:
@@ -200,13 +201,12 @@ class DelimitedReader:
             for block in self._blocks():
                 starts = block.starts
                 cells = self._episodes_of(block, column) if column else None
+                if cells and run.episode is None:
+                    run = dataclasses.replace(run, episode=cells[0])
                 for row in _changes(cells or (), run.episode):
                     line = block.first_line + row
-                    if line > run.line:
-                        yield self._pointer(run, line, int(starts[row]), seen)
+                    yield self._pointer(run, line, int(starts[row]), seen)
                     run = _Run(line, int(starts[row]), (cells or [""])[row])
-                if run.episode is None and cells:
-                    run = dataclasses.replace(run, episode=cells[0])
                 after = block.first_line + len(starts) - 1
                 run = dataclasses.replace(run, after=after, stop=int(starts[-1]))
         if run.after > run.line:
@@ -216,7 +216,7 @@ class DelimitedReader:
         self, run: _Run, after: int, stop: int, seen: set[str]
     ) -> SegmentPointer:
         # A last line without its end was given one, which is not in the file.
-        end = min(stop, self.path.stat().st_size)
+        end = min(stop, self._stop)
         position = f"lines {run.line}-{after - 1}, bytes {run.start}-{end}"
         if run.episode is not None and run.episode in seen:
             position += _AGAIN
@@ -224,8 +224,7 @@ class DelimitedReader:
         return SegmentPointer(position, after - run.line, end - run.start)
 
     def _blocks(self) -> Iterator[Block]:
-        size = self.path.stat().st_size
-        return blocks(self.path, self._start, size, self._first_line)
+        return blocks(self.path, self._start, self._stop, self._first_line)
 
     def _episodes_of(self, block: Block, column: str) -> list[str]:
         if self._is_json:
@@ -353,7 +352,7 @@ def _changes(cells: Sequence[str], before: Optional[str]) -> list[int]:
 
 def _kind(values: Sequence[Any]) -> str:
     """Returns what a column holds, by its first values: number, text or picture."""
-    told = [v for v in values if v not in (None, "")][:_SAMPLE_ROWS]
+    told = [v for v in values if v is not None and v not in EMPTY][:_SAMPLE_ROWS]
     if told and all(isinstance(v, str) and looks_like_file(v) for v in told):
         return "picture"
     if told and all(not isinstance(v, str) or _is_number(v) for v in told):

@@ -13,6 +13,7 @@ from thresher.pipelines.ingest.table_rules import damaged
 REMEDY = "save it as UTF-8 text with one row a line"
 _BLOCK_BYTES = 8 << 20
 _LONGEST_LINE = 64 << 20
+_TAIL_BYTES = 4096
 _BOM = b"\xef\xbb\xbf"
 _OTHER_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -51,6 +52,18 @@ def text_start(path: Path) -> int:
     if head.startswith(_OTHER_BOMS):
         raise damaged(path, "line 1", "it is UTF-16", REMEDY)
     return len(_BOM) if head.startswith(_BOM) else 0
+
+
+def text_stop(path: Path) -> int:
+    """Returns where the text ends, before blank lines at the end of the file."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        file.seek(max(size - _TAIL_BYTES, 0))
+        tail = file.read(_TAIL_BYTES)
+    kept = tail.rstrip(b"\r\n")
+    # One line end belongs to the last line.
+    end = tail[len(kept) :].find(b"\n") + 1
+    return size - len(tail) + len(kept) + end
 
 
 def blocks(path: Path, start: int, stop: int, first_line: int) -> Iterator[Block]:

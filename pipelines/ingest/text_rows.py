@@ -20,7 +20,8 @@ from thresher.pipelines.ingest.table_rules import damaged
 REMEDY = "mend the line, or leave it out"
 SKIP, REFUSE = "skip", "refuse"
 _MOST_COLUMNS = 20_000
-_EMPTY = ("", "nan", "NaN", "NAN", "null", "None", "NA", "N/A")
+# What programs write where a number is missing.
+EMPTY = ("", "nan", "NaN", "NAN", "null", "None", "NA", "N/A")
 
 
 def csv_columns(path: Path, line: bytes, delimiter: str) -> list[str]:
@@ -60,6 +61,7 @@ def csv_cells(
       DamagedRecordingError: A line has another number of cells than the header.
     """
     lines = block.data.count(b"\n")
+    _refuse_blank(path, block)
     ragged: list[tuple[int, int]] = []
 
     def note(row: Any) -> str:
@@ -95,6 +97,16 @@ def csv_cells(
         rule = f"{table.num_rows} rows on {lines} lines: a cell holds a line break"
         raise damaged(path, where, rule, "write one row a line")
     return {name: pa.concat_arrays(table.column(name).chunks) for name in wanted}
+
+
+def _refuse_blank(path: Path, block: Block) -> None:
+    """Refuses a line with nothing on it, which readers of CSV see in different ways."""
+    padded = b"\n" + block.data
+    found = [padded.find(blank) for blank in (b"\n\n", b"\n\r\n")]
+    if max(found) >= 0:
+        position = min(place for place in found if place >= 0)
+        line = block.first_line + padded.count(b"\n", 0, position)
+        raise damaged(path, f"line {line}", "it is blank", REMEDY)
 
 
 def json_rows(path: Path, block: Block) -> Iterator[dict[str, Any]]:
@@ -145,7 +157,7 @@ def numbers_of_texts(
       DamagedRecordingError: A cell is no number, or missing under 'refuse'.
     """
     trimmed = pc.utf8_trim_whitespace(texts)
-    absent = pc.is_in(trimmed, value_set=pa.array(_EMPTY))
+    absent = pc.is_in(trimmed, value_set=pa.array(EMPTY))
     there = ~np.asarray(absent.to_numpy(zero_copy_only=False), dtype=bool)
     if missing == REFUSE and not there.all():
         row = int(np.flatnonzero(~there)[0])

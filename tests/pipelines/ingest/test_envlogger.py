@@ -1,0 +1,131 @@
+"""EnvLogger's trajectories are read through EnvLogger's own library."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from thresher.episodes.errors import UserError
+from thresher.pipelines.ingest import optional
+from thresher.pipelines.ingest.envlogger import EnvLoggerReader, EnvLoggerTable
+from thresher.pipelines.ingest.recording import DamagedRecordingError
+from thresher.tests.pipelines.ingest.tables import assert_equal, read_all
+
+STEPS = 4
+
+
+def _world():
+    import dm_env
+    from dm_env import specs
+
+    class Counting(dm_env.Environment):
+        def reset(self):
+            self.count = 0
+            return dm_env.restart(self._seen())
+
+        def step(self, action):
+            self.count += 1
+            if self.count == STEPS:
+                return dm_env.termination(1.0, self._seen())
+            return dm_env.transition(0.1 * self.count, self._seen())
+
+        def _seen(self):
+            return {
+                "pos": np.array([self.count, 1.5], np.float32),
+                "image": np.full((4, 5, 3), self.count, np.uint8),
+                "deep": {"tick": np.int64(self.count)},
+            }
+
+        def observation_spec(self):
+            return {
+                "pos": specs.Array((2,), np.float32),
+                "image": specs.Array((4, 5, 3), np.uint8),
+                "deep": {"tick": specs.Array((), np.int64)},
+            }
+
+        def action_spec(self):
+            return specs.BoundedArray((3,), np.float32, -1, 1)
+
+    return Counting()
+
+
+@pytest.fixture
+def log(tmp_path):
+    envlogger = pytest.importorskip("envlogger")
+    logger = envlogger.EnvLogger(
+        _world(),
+        data_directory=str(tmp_path),
+        metadata={"robot": "counter"},
+        step_fn=lambda timestep, action, env: {"time": 0.5 * env.count},
+        episode_fn=lambda timestep, action, env: {"success": timestep.last()},
+    )
+    with logger as env:
+        for _ in range(2):
+            timestep = env.reset()
+            while not timestep.last():
+                timestep = env.step(np.full(3, env.count, np.float32))
+    return tmp_path
+
+
+def test_actions_fall_into_the_place_of_the_observation_they_followed(log):
+    segments = read_all(EnvLoggerTable(log, {}))
+    assert [segment.position for segment in segments] == ["episode 0", "episode 1"]
+    for segment in segments:
+        pos = [[step, 1.5] for step in range(STEPS + 1)]
+        assert_equal(segment, "observation/pos", np.array(pos, np.float32))
+        # The world's count when it was asked to step, which is what the action held.
+        assert_equal(segment, "action", [[step] * 3 for step in range(STEPS)])
+        np.testing.assert_allclose(
+            segment.streams["reward"].values, [0.1, 0.2, 0.3, 1.0]
+        )
+        assert_equal(segment, "discount", [1, 1, 1, 0])
+        assert_equal(segment, "step_type", [0, 1, 1, 1, 2])
+        assert_equal(segment, "custom_data/time", np.arange(STEPS + 1) * 0.5)
+        assert_equal(segment, "observation/deep/tick", np.arange(STEPS + 1))
+
+
+@pytest.mark.parametrize("images", ["png", "raw"])
+def test_pixels_are_kept_as_asked(log, images):
+    for segment in read_all(EnvLoggerTable(log, {"images": images})):
+        wanted = np.arange(STEPS + 1, dtype=np.uint8)[:, None, None, None]
+        assert_equal(
+            segment, "observation/image", np.broadcast_to(wanted, (STEPS + 1, 4, 5, 3))
+        )
+
+
+def test_metadata_of_the_log_and_the_episode_are_attributes(log):
+    for segment in read_all(EnvLoggerTable(log, {})):
+        assert segment.attributes["robot"] == "counter"
+        assert segment.attributes["success"] is True
+
+
+def test_a_cut_shard_is_damaged_and_named(log):
+    (steps,) = log.glob("*/steps.riegeli")
+    steps.write_bytes(steps.read_bytes()[:70])
+    with pytest.raises(DamagedRecordingError, match=str(log)):
+        read_all(EnvLoggerTable(log, {}))
+
+
+def test_unknown_fields_and_options_are_told(log, tmp_path):
+    table = EnvLoggerTable(log, {})
+    with pytest.raises(UserError, match="did you mean 'action'"):
+        table.read(next(table.pointers()), ["acton"])
+    with pytest.raises(UserError, match="option of envlogger 'image'"):
+        EnvLoggerTable(log, {"image": "png"})
+
+
+def test_another_folder_is_none(tmp_path):
+    assert not EnvLoggerTable.recognises(tmp_path)
+    with pytest.raises(DamagedRecordingError, match=r"no metadata\.riegeli"):
+        EnvLoggerReader(tmp_path, {})
+
+
+def test_a_library_that_is_missing_is_told_with_how_to_get_it(tmp_path, monkeypatch):
+    (tmp_path / "metadata.riegeli").write_bytes(b"")
+    monkeypatch.setitem(__import__("sys").modules, "envlogger", None)
+    with pytest.raises(UserError, match=r"needs 'envlogger'.*thresher\[logs\]"):
+        EnvLoggerReader(tmp_path, {}).contents()
+    for package in ("h5py", "av"):
+        monkeypatch.setitem(__import__("sys").modules, package, None)
+        with pytest.raises(UserError, match=rf"needs '{package}'.*thresher\[logs\]"):
+            getattr(optional, f"load_{package}")()

@@ -1,0 +1,170 @@
+"""Minari datasets are read as Minari itself reads them, whatever their storage."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+
+from thresher.episodes.errors import UserError
+from thresher.pipelines.ingest.minari_set import MinariReader, MinariTable
+from thresher.pipelines.ingest.recording import DamagedRecordingError
+from thresher.tests.pipelines.ingest.tables import (
+    all_fields,
+    assert_equal,
+    read_all,
+    values,
+)
+
+minari = pytest.importorskip("minari")
+pytest.importorskip("h5py")
+
+STORAGES = ("hdf5", "arrow", "parquet")
+STEPS = (4, 6)
+
+
+def _spaces():
+    from gymnasium import spaces
+
+    observations = spaces.Dict(
+        {
+            "pos": spaces.Box(-1, 1, (2, 3), np.float32),
+            "cam": spaces.Box(0, 255, (32, 32, 3), np.uint8),
+            "pair": spaces.Tuple((spaces.Discrete(3), spaces.Box(-1, 1, (1,)))),
+        }
+    )
+    return observations, spaces.Box(-1, 1, (2,), np.float32)
+
+
+def _episode(rng, steps, seed):
+    from minari.data_collector import EpisodeBuffer
+
+    def numbers(*shape):
+        return rng.uniform(-1, 1, shape).astype(np.float32)
+
+    return EpisodeBuffer(
+        observations={
+            "pos": numbers(steps + 1, 2, 3),
+            "cam": rng.integers(0, 256, (steps + 1, 32, 32, 3), dtype=np.uint8),
+            "pair": (rng.integers(0, 3, steps + 1), numbers(steps + 1, 1)),
+        },
+        actions=numbers(steps, 2),
+        rewards=list(rng.normal(size=steps)),
+        terminations=[False] * (steps - 1) + [True],
+        truncations=[False] * steps,
+        infos={"x": rng.normal(size=(steps + 1, 2))},
+        seed=seed,
+    )
+
+
+@pytest.fixture(params=STORAGES)
+def dataset(request, tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    rng = np.random.default_rng(0)
+    observations, actions = _spaces()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = minari.create_dataset_from_buffers(
+            "tiny/set-v0",
+            [_episode(rng, steps, number) for number, steps in enumerate(STEPS)],
+            observation_space=observations,
+            action_space=actions,
+            data_format=request.param,
+            algorithm_name="random",
+            author="nobody",
+        )
+    return tmp_path / "tiny" / "set-v0", list(made.iterate_episodes())
+
+
+def test_every_value_is_what_minari_reads(dataset):
+    path, episodes = dataset
+    segments = read_all(MinariTable(path, {}))
+    assert len(segments) == 2
+    for segment, episode in zip(segments, episodes):
+        assert_equal(segment, "observations/pos", episode.observations["pos"])
+        assert_equal(segment, "observations/cam", episode.observations["cam"])
+        assert_equal(segment, "actions", episode.actions)
+        assert_equal(segment, "rewards", episode.rewards)
+        assert_equal(segment, "terminations", episode.terminations)
+        assert_equal(segment, "infos/x", episode.infos["x"])
+
+
+def test_there_is_one_more_observation_than_actions(dataset):
+    path, _ = dataset
+    for segment, steps in zip(read_all(MinariTable(path, {})), STEPS):
+        assert len(segment.streams["observations/pos"].times_ns) == steps + 1
+        assert len(segment.streams["actions"].times_ns) == steps
+
+
+def test_the_metadata_are_attributes(dataset):
+    path, _ = dataset
+    segment = read_all(MinariTable(path, {}))[1]
+    assert segment.attributes["seed"] == 1
+    assert segment.attributes["total_steps"] == STEPS[1]
+    assert segment.attributes["algorithm_name"] == "random"
+    assert not any(name.endswith("_space") for name in segment.attributes)
+
+
+def test_the_folder_of_the_data_is_the_dataset_too(dataset):
+    path, _ = dataset
+    assert MinariTable.recognises(path)
+    assert MinariTable.recognises(path / "data")
+    assert not MinariTable.recognises(path.parent)
+    assert MinariTable(path / "data", {}).contents().episodes == 2
+
+
+def test_an_unknown_field_is_told(dataset):
+    path, _ = dataset
+    table = MinariTable(path, {})
+    with pytest.raises(UserError, match="did you mean 'observations/pos'"):
+        table.read(next(table.pointers()), ["observations/poss"])
+
+
+def test_a_count_that_disagrees_is_told(dataset):
+    path, _ = dataset
+    metadata = path / "data" / "metadata.json"
+    said = json.loads(metadata.read_text())
+    metadata.write_text(json.dumps({**said, "total_episodes": 5}))
+    notes = MinariTable(path, {}).contents().notes
+    assert any("says 5 episodes, there are 2" in note for note in notes)
+
+
+@pytest.mark.parametrize("dataset", ["arrow", "parquet"], indirect=True)
+def test_damage_in_one_episode_leaves_the_other(dataset):
+    path, _ = dataset
+    (part,) = (path / "data" / "0").glob("part-*")
+    part.write_bytes(part.read_bytes()[:200])
+    table = MinariTable(path, {})
+    assert "actions" in all_fields(table)
+    first, second = table.pointers()
+    with pytest.raises(DamagedRecordingError, match="episode_0"):
+        table.read(first, ["actions"])
+    assert values(table.read(second, ["actions"]), "actions").shape == (6, 2)
+
+
+@pytest.mark.parametrize("dataset", ["arrow"], indirect=True)
+def test_steps_that_disagree_with_the_metadata_are_a_reason(dataset):
+    path, _ = dataset
+    metadata = path / "data" / "1" / "metadata.json"
+    said = json.loads(metadata.read_text())
+    metadata.write_text(json.dumps({**said, "total_steps": 9}))
+    table = MinariTable(path, {})
+    with pytest.raises(
+        DamagedRecordingError, match=r"episode_1.*\[7\] rows for 9 steps"
+    ):
+        table.read(list(table.pointers())[1], ["actions"])
+
+
+@pytest.mark.parametrize("dataset", ["hdf5"], indirect=True)
+def test_broken_metadata_and_other_storages_are_told(dataset):
+    path, _ = dataset
+    metadata = path / "data" / "metadata.json"
+    metadata.write_text('{"data_format": "zarr"}')
+    with pytest.raises(UserError, match="Minari storage 'zarr'"):
+        MinariTable(path, {})
+    for broken in ("", "[]", "{"):
+        metadata.write_text(broken)
+        with pytest.raises(DamagedRecordingError, match=r"metadata\.json"):
+            MinariReader(path, {})

@@ -46,11 +46,15 @@ class ProgressBar:
         self._done = done
         if self._bar is not None:
             self._bar.update(self._task, completed=done, note=note)
+        elif not self._total:
+            return
         elif time.monotonic() - self._logged > _LOG_SECONDS or done == self._total:
             self._logged = time.monotonic()
             print(self._line(note), file=sys.stderr, flush=True)
 
     def _line(self, note: str) -> str:
+        if self._done == self._began_at == self._total:
+            return f"{self._title}: {self._total:,} were done before"
         rate = (self._done - self._began_at) / max(time.monotonic() - self._began, 1e-6)
         left = (self._total - self._done) / rate if rate else float("inf")
         return (

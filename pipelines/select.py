@@ -346,8 +346,9 @@ def _mix_cells(
         mine = np.flatnonzero(bench.source[rows] == number)
         if not mine.size:
             raise UserError(
-                f"source {source.name!r} has no episode to train on, so it cannot have "
-                "its share of the mix; leave it out, or give it other episodes"
+                f"source {source.name!r} has no episode to train on that no source "
+                "before it has, so it cannot have its share of the mix; leave it out, "
+                "or give it other episodes"
             )
         for stratum in np.unique(strata[mine]).tolist():
             members = mine[strata[mine] == stratum]

@@ -62,6 +62,15 @@ class SealedBuilder(  # type: ignore[call-arg]
     """
 
     RECIPE_FILE: RecipeFile
+    _sealed_info: Optional[tfds.core.DatasetInfo] = None
+
+    @property
+    def info(self) -> tfds.core.DatasetInfo:
+        """What TFDS knows of the dataset; of the version, once it was built.
+
+        TFDS keeps the first description for good, made before the logs were read.
+        """
+        return self._sealed_info or super().info
 
     def default_spec(self) -> EpisodeSpec:
         """Returns the spec to describe before any version is there."""
@@ -113,7 +122,7 @@ class SealedBuilder(  # type: ignore[call-arg]
                 file=sys.stderr,
             )
             raise SystemExit(130) from None
-        self.info.read_from_directory(self.data_dir)
+        self._sealed_info = tfds.builder_from_directory(self.data_dir).info
 
     def _build(self, config: tfds.download.DownloadConfig, file_format: Any) -> Build:
         recipe = self.recipe

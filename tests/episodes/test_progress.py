@@ -18,3 +18,15 @@ def test_an_earlier_session_counts_as_done(capsys):
     with progress("count", 10, done=8) as bar:
         bar.update(10)
     assert "10/10" in capsys.readouterr().err
+
+
+def test_what_was_all_done_before_has_no_rate(capsys):
+    with progress("count", 10, done=10) as bar:
+        bar.update(10)
+    assert capsys.readouterr().err == "count: 10 were done before\n"
+
+
+def test_nothing_to_do_says_nothing(capsys):
+    with progress("count", 0) as bar:
+        bar.update(0)
+    assert capsys.readouterr().err == ""

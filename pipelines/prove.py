@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from thresher.episodes.files import atomic_write, sha256_file
-from thresher.episodes.tfds_record import decode_record, record_id
+from thresher.episodes.tfds_record import content_id, record_id
 from thresher.pipelines.shard_files import record_digest, shard_records
 from thresher.pipelines.write import Manifest, ShardUnit, read_manifest
 
@@ -104,7 +104,7 @@ def _contents(
         elif all_copied:
             ids.append(f"a foreign record that calls itself {record_id(record)}")
         else:
-            ids.append(decode_record(record, unit.spec).episode_id)
+            ids.append(content_id(record, unit.spec))
     return ids, digests
 
 

@@ -262,32 +262,83 @@ class _Reader:
 
 
 class SummaryMerger:
-    """Adds summaries up, in the order in which they come."""
+    """Adds summaries of the same features up, in the order in which they come.
+
+    All entries of all features are added as one array: features are many and narrow.
+    """
 
     def __init__(self) -> None:
-        self._merged: dict[str, FeatureSummary] = {}
+        self._names: tuple[str, ...] = ()
+        self._widths: list[int] = []
+        self._counts = np.zeros(0)
+        self._flat: tuple[np.ndarray, ...] = ()
+        self._sketches: dict[str, tuple[Any, ...]] = {}
 
     def add(self, summary: Summary) -> None:
-        """Adds one."""
-        for name, feature in summary.items():
-            mine = self._merged.get(name)
-            if mine is None:
-                empty = [
-                    datasketches.tdigest_float(_MERGED_COMPRESSION)
-                    for _ in feature.sketches
-                ]
-                mine = FeatureSummary(feature.moments, tuple(empty))
-            else:
-                merged = mine.moments.merge(feature.moments)
-                mine = dataclasses.replace(mine, moments=merged)
-            for sketch, other in zip(mine.sketches, feature.sketches):
+        """Adds one.
+
+        Raises:
+          ValueError: It is of other features than the ones before.
+        """
+        if not self._names:
+            self._start(summary)
+        elif summary.keys() != self._sketches.keys():
+            raise ValueError(
+                f"a summary of {sorted(summary)}, not of {sorted(self._names)}"
+            )
+        else:
+            self._add_moments(summary)
+        for name, mine in self._sketches.items():
+            for sketch, other in zip(mine, summary[name].sketches):
                 sketch.merge(other)
-            self._merged[name] = mine
+
+    def _start(self, summary: Summary) -> None:
+        self._names = tuple(summary)
+        self._widths = [len(one.moments.mean) for one in summary.values()]
+        self._counts, *columns = self._columns(summary)
+        self._flat = tuple(columns)
+        self._sketches = {
+            name: tuple(
+                datasketches.tdigest_float(_MERGED_COMPRESSION) for _ in one.sketches
+            )
+            for name, one in summary.items()
+        }
+
+    def _add_moments(self, summary: Summary) -> None:
+        """Adds moments (Chan, Golub, LeVeque 1979, eq. 2.1)."""
+        other, mean, squares, minimum, maximum = self._columns(summary)
+        my_mean, my_squares, my_minimum, my_maximum = self._flat
+        count = self._counts + other
+        delta = mean - my_mean
+        self._flat = (
+            my_mean + delta * other / count,
+            my_squares + squares + delta**2 * self._counts * other / count,
+            np.minimum(my_minimum, minimum),
+            np.maximum(my_maximum, maximum),
+        )
+        self._counts = count
+
+    def _columns(self, summary: Summary) -> list[np.ndarray]:
+        """Returns count, mean, squares, minimum, maximum of every entry, [W] each."""
+        all_moments = [summary[name].moments for name in self._names]
+        counts = np.repeat([float(m.count) for m in all_moments], self._widths)
+        names = ("mean", "squares", "minimum", "maximum")
+        columns = [
+            np.concatenate([getattr(m, name) for m in all_moments]) for name in names
+        ]
+        return [counts, *columns]
 
     @property
     def summary(self) -> dict[str, FeatureSummary]:
         """Everything that was added, together; empty before the first."""
-        return self._merged
+        stops = np.cumsum(self._widths).tolist()
+        found = {}
+        for name, stop, width in zip(self._names, stops, self._widths):
+            span = slice(stop - width, stop)
+            columns = (column[span] for column in self._flat)
+            moments = Moments(int(self._counts[stop - 1]), *columns)
+            found[name] = FeatureSummary(moments, self._sketches[name])
+        return found
 
 
 def merge(summaries: Iterable[Summary]) -> dict[str, FeatureSummary]:

@@ -16,7 +16,12 @@ from thresher.episodes.images import EncodedImages
 from thresher.episodes.metadata import Provenance
 from thresher.episodes.spec import EpisodeSpec
 from thresher.episodes.tfds_features import features_dict
-from thresher.episodes.tfds_record import decode_record, encode_record, record_id
+from thresher.episodes.tfds_record import (
+    content_id,
+    decode_record,
+    encode_record,
+    record_id,
+)
 from thresher.tests.episodes.test_spec import features
 from thresher.tests.episodes.tiny import TINY_SPEC, tiny_episode
 
@@ -68,6 +73,7 @@ def test_any_feature_reads_as_tfds_reads_it_and_comes_back(feature, seed, count)
     episode = Episode(steps, tiny_episode().metadata)
     record = encode_record(episode, spec)
     assert decode_record(record, spec).episode_id == episode.episode_id
+    assert content_id(record, spec) == episode.episode_id
     read = features_dict(spec).deserialize_example(record)
     for number, step in enumerate(read["steps"]):
         value = step["observation"]["x"].numpy()
@@ -92,3 +98,5 @@ def test_episode_and_metadata_come_back():
 def test_what_is_no_record_is_refused(damage):
     with pytest.raises(ValueError, match="not a record of 'tiny'"):
         decode_record(damage, TINY_SPEC)
+    with pytest.raises(ValueError, match="not a record of 'tiny'"):
+        content_id(damage, TINY_SPEC)

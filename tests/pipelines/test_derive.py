@@ -73,7 +73,7 @@ def test_a_filtered_version_holds_the_parents_bytes_and_decodes_nothing(
         raise AssertionError("an episode was decoded")
 
     monkeypatch.setattr(write, "decode_record", refuse)
-    monkeypatch.setattr("thresher.pipelines.prove.decode_record", refuse)
+    monkeypatch.setattr("thresher.pipelines.prove.content_id", refuse)
     found = derive(parent, where="success and length > 2", data_dir=tmp_path)
     assert set(found.index["success"].to_pylist()) == {"yes"}
     ours, theirs = _records(found), _records(parent)

@@ -14,6 +14,7 @@ from mcap.records import Channel, Schema
 from thresher.pipelines.ingest.compression import CompressionError
 from thresher.pipelines.ingest.mcap_records import (
     MAGIC,
+    MALFORMED,
     Skeleton,
     Stretch,
     parse_small,
@@ -70,7 +71,7 @@ class McapLog(TopicLog):
                     assert isinstance(channel, Channel)
                     skeleton.channels.setdefault(channel.id, channel)
         # Said again, with its place, when the chunk's messages are wanted.
-        except (CompressionError, ValueError, struct.error):
+        except MALFORMED:
             return
 
     def channels(self) -> Mapping[int, TopicChannel]:

@@ -26,7 +26,8 @@ _FOOTER_BYTES = _HEAD.size + 20 + len(MAGIC)
 # Schemas, channels and metadata are small; larger ones are damage.
 _MAX_SMALL_RECORD = 16 << 20
 _SMALL = (Opcode.SCHEMA, Opcode.CHANNEL, Opcode.METADATA)
-_MALFORMED = (McapError, struct.error, UnicodeDecodeError, ValueError, KeyError)
+# What the library raises for a record that is not what it should be.
+MALFORMED = (McapError, struct.error, UnicodeDecodeError, ValueError, KeyError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +138,7 @@ def _note_small(skeleton: Skeleton, opcode: int, body: bytes) -> None:
     # A damaged one is left out: the message that needs it will say so.
     try:
         record = parse_small(opcode, body)
-    except _MALFORMED:
+    except MALFORMED:
         return
     if isinstance(record, Schema):
         skeleton.schemas.setdefault(record.id, record)
@@ -185,7 +186,7 @@ def _add_indexed_chunks(file: BinaryIO, size: int, skeleton: Skeleton) -> None:
 def _note_indexed(known: Skeleton, content: bytes, behind: int, size: int) -> None:
     try:
         index = ChunkIndex.read(ReadDataStream(io.BytesIO(content)))
-    except _MALFORMED:
+    except MALFORMED:
         return
     offset, length = index.chunk_start_offset, index.chunk_length
     if behind <= offset and offset + length <= size:

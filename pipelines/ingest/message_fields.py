@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -117,14 +117,14 @@ class FieldReader:
         names = field_names(record)
         if name in names:
             return _get(record, name)
-        if isinstance(record, Mapping) or not names:
+        if isinstance(record, dict) or not names:
             return MISSING if names else self._not_a_record(record, name)
         raise unknown_name(
             f"field in {self.path.text!r} of {self.path.topic}", name, names
         )
 
     def _not_a_record(self, value: Any, name: str) -> Any:
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             return MISSING
         raise UserError(
             f"field {self.path.text!r}: {name!r} is asked of {_kind(value)}, which has "
@@ -132,7 +132,7 @@ class FieldReader:
         )
 
     def _select(self, value: Any, parent: Any, selector: str) -> Any:
-        if isinstance(value, (str, bytes, Mapping)) or not hasattr(value, "__len__"):
+        if isinstance(value, (str, bytes, dict)) or not hasattr(value, "__len__"):
             raise UserError(
                 f"field {self.path.text!r}: [{selector}] asks for an entry of "
                 f"{_kind(value)}; brackets belong after lists"
@@ -212,7 +212,7 @@ class FieldReader:
                 f"{self.path.text}{way} is a time among other numbers; name the parts "
                 "that belong together"
             )
-        elif field_names(value) or isinstance(value, Mapping):
+        elif field_names(value) or isinstance(value, dict):
             for name in self._order(value, way):
                 self._add_leaves(_get(value, name), f"{way}.{name}", leaves)
         else:
@@ -232,7 +232,7 @@ class FieldReader:
         JSON writers may order keys anew in every message: numbers must not swap.
         """
         names = tuple(field_names(record))
-        if not isinstance(record, Mapping):
+        if not isinstance(record, dict):
             return names
         first = self._keys.setdefault(way, names)
         if first != names and sorted(first) != sorted(names):
@@ -245,7 +245,7 @@ class FieldReader:
 
 def field_names(record: Any) -> list[str]:
     """Returns the names of a message's parts in declared order; [] for no message."""
-    if isinstance(record, Mapping):
+    if isinstance(record, dict):
         return [str(name) for name in record]
     kind = type(record)
     if kind not in _NAMES:
@@ -279,7 +279,7 @@ def nanoseconds(record: Any) -> int:
 
 
 def _get(record: Any, name: str) -> Any:
-    return record[name] if isinstance(record, Mapping) else getattr(record, name)
+    return record[name] if isinstance(record, dict) else getattr(record, name)
 
 
 def _kind(value: Any) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -49,7 +48,7 @@ def sniff(data: bytes) -> str:
 
 def is_image(record: Any) -> bool:
     """Whether a message is a picture, by the parts it has."""
-    has = record.__contains__ if isinstance(record, Mapping) else _attributes(record)
+    has = record.__contains__ if isinstance(record, dict) else _attributes(record)
     if not has("data"):
         return False
     return bool(has("format") or (has("encoding") and has("width") and has("height")))
@@ -66,7 +65,7 @@ def image_of(record: Any) -> bytes | np.ndarray:
       UserError: A kind of picture that is not read, with what to do.
       ImageValueError: This picture is damaged.
     """
-    get = record.get if isinstance(record, Mapping) else _getter(record)
+    get = record.get if isinstance(record, dict) else _getter(record)
     data = _data(get("data"))
     if get("width") is None or get("encoding") is None:
         return _compressed(data, str(get("format")))

@@ -22,6 +22,11 @@ MESSAGE, HEADER, INDEX, CHUNK, CHUNK_INFO, CONNECTION = 2, 3, 4, 5, 6, 7
 _LENGTH = struct.Struct("<I")
 _TIME = struct.Struct("<II")
 _INDEX_ENTRY = 12
+# The head of a message as every recorder writes it, in whatever order: reading it at
+# once is several times faster than field by field.
+_USUAL_HEAD = re.compile(
+    rb"(?:\x04\0\0\0op=(.)|\x09\0\0\0conn=(.{4})|\x0d\0\0\0time=(.{8}))+", re.DOTALL
+)
 # Heads hold a handful of names; connections hold message definitions.
 _MAX_HEAD_BYTES = 1 << 20
 _MAX_CONNECTION_BYTES = 16 << 20
@@ -248,7 +253,7 @@ def split_chunk(content: bytes) -> Iterator[tuple[dict[str, bytes], int, int]]:
     while at < size:
         try:
             (length,) = _LENGTH.unpack_from(content, at)
-            head = parse_head(content[at + 4 : at + 4 + length])
+            head = _head(content[at + 4 : at + 4 + length])
             at += 4 + length
             (length,) = _LENGTH.unpack_from(content, at)
         except (struct.error, RecordError) as error:
@@ -262,13 +267,22 @@ def split_chunk(content: bytes) -> Iterator[tuple[dict[str, bytes], int, int]]:
         at += length
 
 
+def _head(data: bytes) -> dict[str, bytes]:
+    usual = _USUAL_HEAD.fullmatch(data)
+    if usual is None:
+        return parse_head(data)
+    op, connection, time = usual.groups()
+    return {"op": op, "conn": connection, "time": time}
+
+
 def message_of(head: Mapping[str, bytes]) -> tuple[int, int]:
     """Returns the connection and time (ns) of a message record's head.
 
     Raises:
       RecordError: A field is missing.
     """
-    time = head.get("time", b"")
-    if len(time) != _TIME.size:
-        raise RecordError("a message without a time")
-    return _number(head, "conn", 4), _nanoseconds(time, 0)
+    time, connection = head.get("time"), head.get("conn")
+    if not time or len(time) != _TIME.size or not connection or len(connection) != 4:
+        raise RecordError("a message without a connection or a time")
+    seconds, nanoseconds = _TIME.unpack(time)
+    return int.from_bytes(connection, "little"), seconds * 10**9 + nanoseconds

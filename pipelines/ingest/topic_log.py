@@ -128,13 +128,16 @@ class TopicLog(abc.ABC):
             return Message(channel.topic, 0, {}, position, problem)
         try:
             decoded = self.decode(raw, channel)
-            values = {reader.path.text: reader(decoded) for reader in readers}
+            values = {}
+            for reader in readers:
+                value = reader(decoded)
+                if value is not MISSING:
+                    values[reader.path.text] = value
         except (DecodeError, SchemaError, FieldValueError, ImageValueError) as error:
             return Message(channel.topic, raw.time_ns, {}, position, str(error))
         except UserError as error:
             raise UserError(f"{self.path}, {position}: {error}") from error
-        there = {name: value for name, value in values.items() if value is not MISSING}
-        return Message(channel.topic, raw.time_ns, there, position)
+        return Message(channel.topic, raw.time_ns, values, position)
 
     def decode(self, raw: Timed, channel: TopicChannel) -> Any:
         """Returns a raw message, decoded.

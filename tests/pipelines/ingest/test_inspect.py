@@ -41,7 +41,7 @@ def test_inspect_tells_topics_types_rates_gaps_and_guesses(tmp_path):
     assert "10.0" in state
     assert "0.100 s" in state
     assert "attributes: end.success" in lines
-    assert "guess: actions: /command" in lines
+    assert "guess: actions: /command.dq" in lines
     assert "guess: clock: /state.q, 10.0 Hz" in lines
 
 

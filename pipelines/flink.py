@@ -82,9 +82,12 @@ def _job_server(options: PipelineOptions, version: str) -> JobServer:
     master = options.view_as(FlinkRunnerOptions).flink_master
     server = _SERVERS.get(master)
     if server is None or not server.alive:
-        java = options.view_as(JobServerOptions).job_server_java_launcher
+        wanted = options.view_as(JobServerOptions)
+        java = wanted.job_server_java_launcher
         require_java(java)
-        server = _SERVERS[master] = JobServer(_jar(options, version), master, java)
+        server = _SERVERS[master] = JobServer(
+            _jar(options, version), master, java, wanted.job_server_jvm_properties
+        )
     return server
 
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
@@ -32,11 +33,22 @@ exit $status
 class JobServer:
     """One job server for one Flink, started at once.
 
+    Args:
+      jar: Beam's job server.
+      master: Flink's address, or '[local]' for one within the job server.
+      java: The program to start it with.
+      properties: Options for Java itself, such as '-Xmx4g'.
+
+    Raises:
+      UserError: No usable Java, or it does not start, with what Java said.
+
     Attributes:
       endpoint: Where it takes pipelines.
     """
 
-    def __init__(self, jar: Path, master: str, java: str = "java") -> None:
+    def __init__(
+        self, jar: Path, master: str, java: str = "java", properties: Sequence[str] = ()
+    ) -> None:
         require_java(java)
         self._folder = tempfile.TemporaryDirectory(prefix="thresher-flink-")
         self._log = Path(self._folder.name) / "job-server.log"
@@ -50,7 +62,10 @@ class JobServer:
             "artifact-port": "0",
             "expansion-port": "0",
         }
-        command = [java, "-jar", str(jar)]
+        # It does little, and an embedded Flink mostly waits for Python: Java's better
+        # compiler and collector would not pay off.
+        command = [java, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+        command += [*properties, "-jar", str(jar)]
         for name, value in arguments.items():
             command += [f"--{name}", value]
         self._process = self._start(command)

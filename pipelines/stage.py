@@ -175,6 +175,7 @@ def _run_wave(units: Sequence[Unit], options: PipelineOptions) -> Optional[Excep
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     try:
         if processes := local_processes(options):
+            # Never in this process: what kills a worker must not kill the session.
             return _run_in_crowd(units, min(processes, len(units)))
         if is_flink(options):
             options = on_flink(options)
@@ -189,9 +190,6 @@ def _run_wave(units: Sequence[Unit], options: PipelineOptions) -> Optional[Excep
 
 
 def _run_in_crowd(units: Sequence[Unit], processes: int) -> Optional[Exception]:
-    if processes == 1:  # not worth starting a process for
-        _run_pipeline(units, local_options(1))
-        return None
     with crowd_of(processes) as crowd:
         _run_pipeline(units, local_options(1))
         _UNWRITTEN.extend(refusal for refusal in crowd.refused if not refusal.kept)

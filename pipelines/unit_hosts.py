@@ -137,7 +137,7 @@ class HostCrowd:
     def close(self) -> None:
         """Ends all processes; units under way are given up."""
         self._stopping = True
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=False)
         # Again and again, for one of them may just be starting.
         while wait(self._running, timeout=0.1).not_done:
             for host in self._hosts:

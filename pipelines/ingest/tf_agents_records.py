@@ -6,6 +6,7 @@ of a segment are also offered joined, one more than actions, as 'observation'.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Optional
@@ -47,8 +48,24 @@ from thresher.pipelines.ingest.tfrecord_places import (
 
 REMEDY = "copy the file and its .spec again"
 _FIRST, _LAST = 0, 2
-_HERE, _NEXT = "time_step/observation", "next_time_step/observation"
+_MOMENT = "time_step"
+_BOUNDARY = ", a boundary"
 _CUTS = ("step_type", "none")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Marks:
+    """What a record's step types say of where episodes are.
+
+    Attributes:
+      begins: It is the first of an episode.
+      ends: It is the last.
+      boundary: It leads from the last step of one to the first of another.
+    """
+
+    begins: bool = False
+    ends: bool = False
+    boundary: bool = False
 
 
 class TfAgentsTable:
@@ -95,9 +112,9 @@ class TfAgentsTable:
         """Returns fields that join a transition's two observations, by their name."""
         _, entries = self._entries()
         return {
-            name[len("time_step/") :]: (name, f"next_{name}")
+            name[len(_MOMENT) + 1 :]: (name, f"next_{name}")
             for name in entries
-            if name.startswith(_HERE) and f"next_{name}" in entries
+            if name.startswith(f"{_MOMENT}/observation") and f"next_{name}" in entries
         }
 
     def contents(self) -> Contents:
@@ -132,40 +149,40 @@ class TfAgentsTable:
         first, start = 0, 0
         number, offset = 0, 0
         for place in record_places(self.path):
-            begins, ends = self._marks_at(place)
-            if begins and number > first:
+            marks = self._marks_at(place)
+            if (marks.begins or marks.boundary) and number > first:
                 yield _pointer(first, number, start, offset)
                 first, start = number, offset
             frame = 0 if place.problem else HEAD_BYTES + TAIL_BYTES
             number, offset = number + 1, place.offset + place.length + frame
-            if ends:
-                yield _pointer(first, number, start, offset)
+            if marks.ends or marks.boundary:
+                yield _pointer(first, number, start, offset, marks.boundary)
                 first, start = number, offset
         if number > first:
             yield _pointer(first, number, start, offset)
 
-    def _marks_at(self, place: RecordPlace) -> tuple[bool, bool]:
+    def _marks_at(self, place: RecordPlace) -> _Marks:
         """Returns a record's marks; a damaged one has none."""
         try:
             return self._marks(record_at(self.path, place))
         except ValueError:
-            return False, False
+            return _Marks()
 
-    def _marks(self, record: bytes) -> tuple[bool, bool]:
-        """Returns whether a record begins an episode, and whether it ends one."""
+    def _marks(self, record: bytes) -> _Marks:
         if self._cut == "none":
-            return False, False
+            return _Marks()
         _, entries = self._entries()
-        here = (
-            "time_step/step_type" if "time_step/step_type" in entries else "step_type"
-        )
-        after = f"next_{here}" if here.startswith("time_step") else here
-        if here not in entries or after not in entries:
+        is_transition = f"next_{_MOMENT}/step_type" in entries
+        here = f"{_MOMENT}/step_type" if is_transition else "step_type"
+        if here not in entries:
             rule = "records have no step_type to cut them by"
             raise damaged(self.path, "", rule, "say cut: none in the options")
         found = parse_example(record)
-        types = [_step_type(entries[name], found) for name in (here, after)]
-        return types[0] == _FIRST, types[1] == _LAST or types[0] == _LAST
+        now = _step_type(entries[here], found)
+        if not is_transition:
+            return _Marks(begins=now == _FIRST, ends=now == _LAST)
+        after = _step_type(entries[f"next_{here}"], found)
+        return _Marks(now == _FIRST, after == _LAST, boundary=now == _LAST)
 
     def read(self, pointer: SegmentPointer, fields: Sequence[str]) -> Segment:
         """Returns one run of records; row k has time k * 1e9 ns.
@@ -178,6 +195,11 @@ class TfAgentsTable:
         joined = self._joined()
         check_fields(self.path, fields, [*entries, *joined])
         position = pointer.position
+        if position.endswith(_BOUNDARY):
+            rule = "it leads from one episode's last step to the next: nobody acted"
+            raise damaged(
+                self.path, position, rule, "nothing is lost by leaving it out"
+            )
         needed = [n for n in fields if n in entries]
         needed += [n for f in fields if f in joined for n in joined[f]]
         with telling_damage(self.path, position, REMEDY):
@@ -215,8 +237,11 @@ def _is_picture(entry: Entry) -> bool:
     return entry.dtype == "uint8" and len(entry.shape) == 3
 
 
-def _pointer(first: int, stop: int, start_byte: int, stop_byte: int) -> SegmentPointer:
+def _pointer(
+    first: int, stop: int, start_byte: int, stop_byte: int, boundary: bool = False
+) -> SegmentPointer:
     position = f"records {first}-{stop}, bytes {start_byte}-{stop_byte}"
+    position += _BOUNDARY if boundary else ""
     return SegmentPointer(position, stop - first, stop_byte - start_byte)
 
 

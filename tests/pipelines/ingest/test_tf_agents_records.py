@@ -231,9 +231,14 @@ def test_options_and_fields_that_are_not_there_are_told(transitions):
 def test_the_real_antmaze_file_is_read():
     path = sample(REAL)
     assert TfAgentsTable.recognises(path)
-    assert [p.rows for p in TfAgentsTable(path, {}).pointers()] == (
-        [1] * 5 + [7] + [1] * 6
-    )
+    cut = TfAgentsTable(path, {})
+    pointers = list(cut.pointers())
+    assert [p.rows for p in pointers] == [1] * 5 + [7] + [1] * 6
+    episode = cut.read(pointers[5], ["observation", "next_time_step/reward"])
+    assert values(episode, "observation").shape == (8, 29)
+    for boundary in pointers[:5] + pointers[6:]:
+        with pytest.raises(DamagedRecordingError, match="a boundary: .*nobody acted"):
+            cut.read(boundary, ["observation"])
     table = TfAgentsTable(path, {"cut": "none"})
     (pointer,) = table.pointers()
     segment = table.read(pointer, ["time_step/observation", "time_step/step_type"])

@@ -141,7 +141,10 @@ def train_qt_opt(
         str, typer.Option(help="projected (camera known) or article (unknown).")
     ] = "projected",
     sampling: Annotated[
-        str, typer.Option(help="stratified by success, uniform, or weighted as the version says.")
+        str,
+        typer.Option(
+            help="stratified by success, uniform, or weighted by the version."
+        ),
     ] = "stratified",
     seed: Annotated[int, typer.Option(help="All randomness derives from it.")] = 0,
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -100,7 +100,7 @@ def derive(
     context: typer.Context,
     versions: Annotated[list[Path], typer.Argument(help="Sealed versions.")],
     where: Annotated[
-        str, typer.Option(help="Keep only these: \"success and length > 5\".")
+        str, typer.Option(help='Keep only these: "success and length > 5".')
     ] = "",
     ratio: Annotated[float, typer.Option(help="Success ratio; 0 leaves it.")] = 0.0,
     method: Annotated[
@@ -170,7 +170,7 @@ def export(
 
     if alignment not in ALIGNMENTS[1:]:
         raise UserError(
-            f"alignment {alignment!r} is none that a version can be exported in; known: "
+            f"alignment {alignment!r} is none that versions can be exported in; known: "
             f"{', '.join(ALIGNMENTS[1:])}"
         )
     asked = Derivation(
@@ -308,9 +308,9 @@ def _numbers(text: str) -> Sequence[float]:
 
 def register(app: typer.Typer) -> None:
     """Adds these commands to the `thresher` command."""
-    for command in (build, derive, export):
+    beam: tuple[Callable[..., None], ...] = (build, derive, export)
+    for command in beam:
         app.command(context_settings=BEAM)(command)
-    for simple in (new, show, log, verify, diff, episodes):
-        app.command()(simple)
-
-
+    alone: tuple[Callable[..., None], ...] = (new, show, log, verify, diff, episodes)
+    for command in alone:
+        app.command()(command)

@@ -1,6 +1,6 @@
 """`tf.train.Example` as bytes, written and read without TensorFlow.
 
-Source: the protocol buffer encoding and tensorflow/core/example/{example,feature}.proto.
+Source: the protocol buffer encoding and example.proto and feature.proto of TensorFlow.
 Numbers go to and from NumPy arrays as whole blocks, so a record costs microseconds and
 a worker needs no TensorFlow. Maps are written with sorted keys: the same values always
 give the same bytes.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-
 
 import numpy as np
 
@@ -23,7 +22,7 @@ _KINDS = {1: "bytes", 2: "float", 3: "int"}
 
 def bytes_feature(values: Iterable[bytes]) -> bytes:
     """Returns the encoded Feature of a list of byte strings."""
-    parts = []
+    parts: list[bytes] = []
     for value in values:
         parts += (_FIELD_1, _varint(len(value)), value)
     return _delimited(_FIELD_1, b"".join(parts))
@@ -64,18 +63,18 @@ class FeatureBytes:
     body: memoryview
 
     def as_bytes(self) -> list[bytes]:
-        """Returns the byte strings; raises ValueError where they are of another kind."""
+        """Returns the byte strings; raises ValueError for values of another kind."""
         self._require("bytes")
         return [bytes(value) for number, value in _fields(self.body) if number == 1]
 
     def as_floats(self) -> np.ndarray:
-        """Returns float32 [N]; raises ValueError where values are of another kind."""
+        """Returns float32 [N]; raises ValueError for values of another kind."""
         self._require("float")
         blocks = [value for number, value in _fields(self.body) if number == 1]
         return np.frombuffer(b"".join(blocks), dtype="<f4").copy()
 
     def as_ints(self) -> np.ndarray:
-        """Returns int64 [N]; raises ValueError where values are of another kind."""
+        """Returns int64 [N]; raises ValueError for values of another kind."""
         self._require("int")
         blocks = [value for number, value in _fields(self.body) if number == 1]
         return _read_varints(np.frombuffer(b"".join(blocks), dtype=np.uint8))
@@ -184,5 +183,3 @@ def _read_varints(octets: np.ndarray) -> np.ndarray:
     within = np.arange(len(octets)) - np.repeat(starts, lengths)
     parts = (octets & 0x7F).astype(np.uint64) << (within * 7).astype(np.uint64)
     return np.add.reduceat(parts, starts).view(np.int64)
-
-

@@ -129,7 +129,8 @@ def read_index(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 def read_rows(path: Path, start: int, count: int) -> pa.Table:
     """Returns some rows of an index, reading only the blocks that hold them."""
     file = pq.ParquetFile(path)
-    groups, first, position = [], 0, 0
+    groups: list[int] = []
+    first = position = 0
     for group in range(file.num_row_groups):
         rows = file.metadata.row_group(group).num_rows
         if position < start + count and position + rows > start:

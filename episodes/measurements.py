@@ -31,7 +31,8 @@ class Measurements:
     """Columns of the index; None where an episode has nothing to measure.
 
     Attributes:
-      darkest_frame: Lowest mean brightness of the sampled frames of all cameras, in [0, 255].
+      darkest_frame: Lowest mean brightness of the sampled frames of all cameras, in
+        [0, 255].
       brightest_frame: Highest such mean.
       frozen_frames: Most frames in a row of one camera that are the same, 1 for none.
       stuck_joints: Names of entries of an observation that never move while others
@@ -166,7 +167,9 @@ def _actions(spec: EpisodeSpec) -> list[FeatureSpec]:
     ]
 
 
-def _timing(episode: Episode, spec: EpisodeSpec) -> tuple[Optional[float], Optional[float]]:
+def _timing(
+    episode: Episode, spec: EpisodeSpec
+) -> tuple[Optional[float], Optional[float]]:
     name = next((n for n in ("timestamp", "observation/timestamp") if n in spec), None)
     if name is None or episode.num_steps < 2:
         return None, None

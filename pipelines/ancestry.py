@@ -47,8 +47,7 @@ def _line(version: Version) -> str:
     if recipe["rebalance"]:
         config = recipe["rebalance"]
         parts.append(f"rebalanced to {config['target']:g} by {config['method']}")
-    for source in lineage["mixed"]:
-        parts.append(f"{source['achieved']:.0%} of {source['source']}")
+    parts += [f"{s['achieved']:.0%} of {s['source']}" for s in lineage["mixed"]]
     parts.append(f"code {lineage['code_revision'][:12]}")
     return ", ".join(parts)
 

@@ -33,11 +33,11 @@ from thresher.pipelines.label_index import Labelling, label_index
 from thresher.pipelines.plan import Plan, make_plan, write_plan
 from thresher.pipelines.prove import ProofUnit
 from thresher.pipelines.recipe import Recipe
+from thresher.pipelines.runners import local_options
 from thresher.pipelines.seal import Sealing, write_side_files
 from thresher.pipelines.select import Selection, select
 from thresher.pipelines.semver import previous_version, require_right_number
 from thresher.pipelines.sources import merge_indexes
-from thresher.pipelines.runners import local_options
 from thresher.pipelines.stage import run_stage, workers
 from thresher.pipelines.workbench import Workbench
 from thresher.pipelines.write import ShardUnit, shard_units

@@ -69,7 +69,7 @@ def _ratio_table(stages: Sequence[Mapping[str, Any]]) -> str:
 def _rebalancing(lineage: Mapping[str, Any]) -> str:
     parts = []
     if lineage["rebalanced"]:
-        rows = [
+        rows: list[Sequence[Any]] = [
             (
                 ", ".join(stratum["stratum"]) or "all",
                 stratum["method"],
@@ -81,14 +81,14 @@ def _rebalancing(lineage: Mapping[str, Any]) -> str:
             )
             for stratum in lineage["rebalanced"]
         ]
-        head = ("stratum", "method", "before", "after", "asked", "achieved", "unknown")
+        names = "stratum method before after asked achieved unknown"
         parts.append(
             "Training split by stratum, successes / failures. Dropped episodes are in "
             "`excluded.parquet` (stage `rebalance`), repeated ones in "
-            "`episodes.parquet` (`copy` above 0).\n\n" + _table(head, rows)
+            "`episodes.parquet` (`copy` above 0).\n\n" + _table(names.split(), rows)
         )
     if lineage["mixed"]:
-        rows = [
+        shares = [
             (
                 source["source"],
                 source["before"],
@@ -99,7 +99,7 @@ def _rebalancing(lineage: Mapping[str, Any]) -> str:
             for source in lineage["mixed"]
         ]
         head = ("source", "episodes", "written", "share asked", "share achieved")
-        parts.append("Training split by source.\n\n" + _table(head, rows))
+        parts.append("Training split by source.\n\n" + _table(head, shares))
     return "\n".join(parts)
 
 
@@ -172,8 +172,8 @@ def _sources(lineage: Mapping[str, Any]) -> str:
     return (
         _parents(lineage["parents"])
         + _ingested(lineage["ingested"])
-        + f"{sum(log['episodes'] for log in logs):,} episodes in {len(logs):,} raw logs "
-        f"(`lineage.json` has the digest of each), by code revision "
+        + f"{sum(log['episodes'] for log in logs):,} episodes in {len(logs):,} raw "
+        f"logs (`lineage.json` has the digest of each), by code revision "
         f"`{lineage['code_revision']}`.\n"
     )
 

@@ -83,7 +83,7 @@ def croissant(
         "@type": "cr:FileSet",
         "@id": "shards",
         "name": "shards",
-        "description": f"RLDS episodes in {suffix} files for TFDS; steps of {features}.",
+        "description": f"RLDS episodes in {suffix} files; steps of {features}.",
         "containedIn": {"@id": "folder"},
         "encodingFormat": "application/octet-stream",
         "includes": f"{recipe.name}-*.{suffix}-*",

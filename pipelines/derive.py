@@ -1,7 +1,7 @@
-"""Derives a version from sealed ones: filtered, rebalanced, mixed, or in OXE alignment.
+"""Derives a version from sealed ones: filtered, rebalanced, mixed, re-aligned.
 
-Records are copied as they are, found by their offsets; nothing is decoded. Only a change
-of alignment reads the episodes, since it changes them.
+Records are copied as they are, found by their offsets; nothing is decoded. Only a
+change of alignment reads the episodes, since it changes them.
 """
 
 from __future__ import annotations

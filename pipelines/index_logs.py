@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from thresher.episodes.contract import violations
 from thresher.episodes.errors import UserError
 from thresher.episodes.files import sha256_file

@@ -1,8 +1,8 @@
 """Puts the labels of annotation files into the numbered index of a build.
 
-Logs stay as they are. An episode whose label changes is read once, relabelled as it will
-be written, and judged anew: a reward that contradicts the new label is named, or, if the
-recipe says so, follows from it.
+Logs stay as they are. An episode whose label changes is read once, relabelled as it
+will be written, and judged anew: a reward that contradicts the new label is named, or,
+if the recipe says so, follows from it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The picture of a dataset card: a few episodes, one a row, from first to last frame."""
+"""The picture of a dataset card: a few episodes, one a row, first frame to last."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _row(episode: Episode, camera: str) -> Image.Image:
         shown.thumbnail((_SIDE, _SIDE))
         if max(shown.size) < _SIDE:
             scale = _SIDE / max(shown.size)
-            size = tuple(max(1, round(side * scale)) for side in shown.size)
-            shown = shown.resize(size, Image.Resampling.NEAREST)
+            width, height = (max(1, round(side * scale)) for side in shown.size)
+            shown = shown.resize((width, height), Image.Resampling.NEAREST)
         row.paste(shown, (_GAP * 2 + place * (_SIDE + _GAP), 0))
     return row

@@ -120,9 +120,7 @@ def make_plan(
     firsts = np.repeat(np.cumsum(copies) - copies, copies)
     copy = (np.arange(len(places)) - firsts).astype(np.int32)
     rank = ranks(ids[places], config.seed, copy.astype(np.uint64))
-    order = np.lexsort(
-        (copy, ids[places, 1], ids[places, 0], rank, split[places])
-    )
+    order = np.lexsort((copy, ids[places, 1], ids[places, 0], rank, split[places]))
     places, copy = places[order], copy[order]
     shard = np.zeros(len(places), np.int32)
     num_shards = np.zeros(len(places), np.int32)

@@ -112,9 +112,7 @@ class Recipe:
                 "treatment of near duplicates", self.near_duplicates, NEAR_DUPLICATES
             )
         if self.label_rewards not in REWARDS:
-            raise unknown_name(
-                "treatment of rewards", self.label_rewards, REWARDS
-            )
+            raise unknown_name("treatment of rewards", self.label_rewards, REWARDS)
         if self.mix not in METHODS:
             raise unknown_name("way to mix sources", self.mix, METHODS)
         weighted = [source.weight > 0 for source in self.sources]

@@ -145,7 +145,8 @@ def _typed(value: Any, kind: str, where: str, path: Path) -> Any:
     if kind in ("float", "int"):
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not is_number or (kind == "int" and int(value) != value):
-            raise _wrong(path, where, value, "a whole number" if kind == "int" else kind)
+            wanted = "a whole number" if kind == "int" else "a number"
+            raise _wrong(path, where, value, wanted)
         return int(value) if kind == "int" else float(value)
     if kind == "bool" and not isinstance(value, bool):
         raise _wrong(path, where, value, "true or false")

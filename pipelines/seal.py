@@ -146,7 +146,8 @@ def _episode_tables(units: Sequence[ShardUnit]) -> Iterator[pa.Table]:
         rows = rows.drop_columns([n for n in _INTERNAL if n in rows.column_names])
         manifest = read_manifest(unit.path, _RECORD_COLUMNS).records
         files = pa.array([unit.file.name] * unit.count, pa.string())
-        rows = rows.set_column(rows.column_names.index("shard_file"), "shard_file", files)
+        place = rows.column_names.index("shard_file")
+        rows = rows.set_column(place, "shard_file", files)
         for name in _RECORD_COLUMNS:
             rows = rows.set_column(rows.column_names.index(name), name, manifest[name])
         yield rows.replace_schema_metadata(None)
@@ -287,7 +288,7 @@ def _checksums(folder: Path, units: Sequence[ShardUnit]) -> dict[str, Any]:
         found[path.name] = (
             _checksum(path)
             if shard is None
-            else {"sha256": shard.sha256, "bytes": shard.bytes}
+            else {"sha256": shard.sha256, "bytes": shard.size}
         )
     return found
 
@@ -298,4 +299,3 @@ def _checksum(path: Path) -> dict[str, Any]:
 
 def _json(content: Any) -> str:
     return json.dumps(content, indent=1, sort_keys=True) + "\n"
-

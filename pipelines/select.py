@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import pyarrow as pa
@@ -109,9 +109,8 @@ def _check(selection: Selection, recipe: Recipe) -> None:
     bench = selection.bench
     found = [*_contract_findings(bench)]
     broken = {finding.row for finding in found}
-    for finding in _check_findings(bench, merged_checks(recipe.checks)):
-        if finding.row not in broken:
-            found.append(finding)
+    checked = _check_findings(bench, merged_checks(recipe.checks))
+    found += [finding for finding in checked if finding.row not in broken]
     released = _released(bench, found, recipe.release)
     reasons: dict[str, dict[int, list[str]]] = {"contract": {}, "checks": {}}
     for number, finding in enumerate(found):
@@ -126,9 +125,7 @@ def _check(selection: Selection, recipe: Recipe) -> None:
     selection.released = sum(bench.stage[row] == 0 for row in let_go)
 
 
-def _check_findings(
-    bench: Workbench, checks: Mapping[str, Check]
-) -> Iterator[Finding]:
+def _check_findings(bench: Workbench, checks: Mapping[str, Check]) -> Iterator[Finding]:
     single = {name: check for name, check in checks.items() if name not in COMPARING}
     for first, table in bench.batches(_CHECKED):
         for finding in findings(table, single):
@@ -183,6 +180,7 @@ def _released(
 def _apply_conditions(
     bench: Workbench, recipe: Recipe, sources: Sequence[Source]
 ) -> None:
+    conditions: list[tuple[Optional[int], str, str]]
     conditions = [(None, recipe.where, "where of the recipe")]
     conditions += [
         (number, source.where, f"where of source {source.name!r}")
@@ -259,7 +257,9 @@ def _split(bench: Workbench, recipe: Recipe) -> None:
     _require_no_leak(bench, groups, config.group)
 
 
-def _keep_splits(bench: Workbench, parents: Sequence[str], first: int) -> None:
+def _keep_splits(
+    bench: Workbench, parents: Sequence[Optional[str]], first: int
+) -> None:
     for offset, name in enumerate(parents):
         if name is None:
             continue
@@ -274,7 +274,7 @@ def _require_no_leak(bench: Workbench, groups: np.ndarray, column: str) -> None:
         leak = first_leak(keys[rows], bench.split[rows])
         if leak is not None:
             one, other = (int(rows[place]) for place in leak)
-            first, second = (bench.split_names[bench.split[row]] for row in (one, other))
+            first, second = (bench.split_names[bench.split[r]] for r in (one, other))
             raise UserError(
                 f"{name} {bench.text(name, one)!r} stands in splits {first!r} and "
                 f"{second!r}: choose a group column that keeps them together"

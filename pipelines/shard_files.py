@@ -135,7 +135,11 @@ class RecordReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._is_tfrecord = format_of(path) == TFRECORD
-        self._file: Any = open(path, "rb") if self._is_tfrecord else _array_reader(path)
+        self._file: Any = (
+            open(path, "rb")  # noqa: SIM115  # closed by close()
+            if self._is_tfrecord
+            else _array_reader(path)
+        )
 
     def framed(self, offset: int, length: int) -> bytes:
         """Returns a record with its frame; raises ValueError where it is damaged."""

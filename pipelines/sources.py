@@ -12,7 +12,6 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -97,8 +96,9 @@ def merge_indexes(
 
 
 def _with_parent_splits(table: pa.Table) -> pa.Table:
-    """Adds the split that a shard's name tells: 'name-train.tfrecord-00000-of-00001'."""
-    splits = [file.split(".")[0].rsplit("-")[-1] for file in table["file"].to_pylist()]
+    """Adds the split that a shard's name tells: 'x-train.tfrecord-00000-of-00001'."""
+    files = table["file"].to_pylist()
+    splits = [name.split(".")[0].rsplit("-")[-1] for name in files]
     return table.append_column("parent_split", pa.array(splits, pa.string()))
 
 
@@ -157,5 +157,3 @@ def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
     if field.name in table.column_names:
         return table[field.name].cast(field.type)
     return pa.chunked_array([pa.nulls(table.num_rows, field.type)])
-
-

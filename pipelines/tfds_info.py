@@ -46,7 +46,7 @@ def write_dataset_info(
                 tfds.core.SplitInfo(
                     name=split,
                     shard_lengths=[unit.count for unit in shards],
-                    num_bytes=sum(read_manifest(u.path, []).bytes for u in shards),
+                    num_bytes=sum(read_manifest(u.path, []).size for u in shards),
                     filename_template=template,
                 )
                 for split, shards in sorted(splits.items())

@@ -78,7 +78,7 @@ def verify(folder: Path) -> list[Damage]:
     except (OSError, ValueError, RecursionError) as error:
         return [Damage(CHECKSUMS, f"was changed ({error})")]
     found: list[Damage] = []
-    total = sum(facts["bytes"] for facts in sealed.values())
+    total = sum(int(facts["bytes"]) for facts in sealed.values())
     # Hashing lets go of the interpreter, so threads use all processors.
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         with progress("verify (bytes)", total) as bar:
@@ -107,7 +107,7 @@ def _read_checksums(path: Path) -> dict[str, dict[str, Any]]:
     if json.dumps(content, indent=1, sort_keys=True) + "\n" != text:
         raise ValueError("its layout is not the seal's")
     try:
-        sealed = {
+        sealed: dict[str, dict[str, Any]] = {
             str(name): {"bytes": int(facts["bytes"]), "sha256": str(facts["sha256"])}
             for name, facts in content["files"].items()
         }

@@ -28,6 +28,7 @@ from thresher.pipelines.ingest.reader import LogReader, open_log
 from thresher.pipelines.ingest.relabel import relabel
 from thresher.pipelines.plan import Plan
 from thresher.pipelines.shard_files import (
+    ArrayRecordWriter,
     RecordReader,
     TfRecordWriter,
     record_digest,
@@ -119,7 +120,10 @@ class ShardUnit:
         manifest: dict[str, list[Any]] = {name: [] for name in _MANIFEST.names}
         merger = SummaryMerger()
         with contextlib.ExitStack() as closing:
-            writer = closing.enter_context(shard_writer(scratch, self.file_format))
+            writer: TfRecordWriter | ArrayRecordWriter = shard_writer(
+                scratch, self.file_format
+            )
+            closing.enter_context(writer)
             for row in self.rows():
                 frame, packed, summary = self._framed_record(row, names)
                 record = unframed(frame)
@@ -162,13 +166,13 @@ class Manifest:
 
     Attributes:
       sha256: Of the file.
-      bytes: Its size.
+      size: Its bytes.
       statistics: Packed summary of all its episodes.
       records: Columns record_offset, record_length, record_digest, summary.
     """
 
     sha256: str
-    bytes: int
+    size: int
     statistics: bytes
     records: pa.Table
 
@@ -215,9 +219,7 @@ def shard_units(
     ]
 
 
-def planned_episode(
-    row: dict[str, Any], source: Source, spec: EpisodeSpec
-) -> Episode:
+def planned_episode(row: dict[str, Any], source: Source, spec: EpisodeSpec) -> Episode:
     """Reads a plan row's episode as it is to be written.
 
     Raises:
@@ -229,9 +231,7 @@ def planned_episode(
     return relabel(episode, row, row["relabelled"])
 
 
-def recorded_episode(
-    row: dict[str, Any], source: Source, spec: EpisodeSpec
-) -> Episode:
+def recorded_episode(row: dict[str, Any], source: Source, spec: EpisodeSpec) -> Episode:
     """Reads a row's episode and says in it where it came from.
 
     Raises:

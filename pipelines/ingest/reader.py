@@ -11,7 +11,6 @@ from thresher.episodes.errors import UserError
 from thresher.episodes.raw_log import EpisodePointer
 from thresher.episodes.spec import EpisodeSpec
 
-
 # Shards of a sealed version, read in the alignment of OXE.
 OXE_SHARDS = "oxe"
 

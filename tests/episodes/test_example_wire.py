@@ -1,6 +1,8 @@
-"""Examples and TFRecords are TensorFlow's, byte for byte, and hostile ones are errors."""
+"""Examples and TFRecords are TensorFlow's, and hostile ones are errors."""
 
 from __future__ import annotations
+
+import contextlib
 
 import numpy as np
 import pytest
@@ -73,15 +75,11 @@ def test_values_are_those_of_tensorflow_both_ways(features):
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_example_or_an_error(data):
-    try:
+    with contextlib.suppress(ValueError):
         for feature in parse_example(data).values():
             for read in (feature.as_bytes, feature.as_floats, feature.as_ints):
-                try:
+                with contextlib.suppress(ValueError):
                     read()
-                except ValueError:
-                    pass
-    except (ValueError, UnicodeDecodeError):
-        pass
 
 
 def test_a_length_beyond_the_end_is_an_error_and_asks_for_no_memory():
@@ -129,8 +127,8 @@ def test_any_flipped_bit_is_an_error(tmp_path_factory, place, bit):
 def test_a_cut_file_is_an_error_after_its_whole_records(shard, cut):
     data = shard.read_bytes()
     shard.write_bytes(data[: 16 + cut])
-    found = []
+    found = records(shard)
+    for _ in range(2 if cut >= 116 else 1):
+        next(found)
     with pytest.raises(DamagedRecordError, match="ends inside"):
-        for _, record in records(shard):
-            found.append(record)
-    assert len(found) == (2 if cut >= 116 else 1)
+        next(found)

@@ -105,7 +105,8 @@ def test_other_labels_under_the_same_version_are_refused(root):
 def test_a_relabelled_version_can_be_derived_from(root):
     _labels(root, "tiny/000006,yes,,ann")
     version = _build_labelled(root, label_rewards="from-success")
-    found = derive_version(Derivation([version.path], where="success"), local_options(1))
+    asked = Derivation([version.path], where="success")
+    found = derive_version(asked, local_options(1))
     assert found.index.num_rows == 5
 
 

@@ -1,4 +1,4 @@
-"""A plan holds every episode as often as asked, evenly, in an order the seed decides."""
+"""A plan holds every episode as often as asked, evenly, in an order of the seed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from thresher.pipelines.plan import PlanConfig, make_plan
 SPLITS = ["train", "val"]
 
 
-def _plan(sizes, splits, copies=None, config=PlanConfig(), ids=None):
+def _plan(sizes, splits, copies=None, config=None, ids=None):
     count = len(sizes)
     ids = _ids(count) if ids is None else ids
     return make_plan(
@@ -25,7 +25,7 @@ def _plan(sizes, splits, copies=None, config=PlanConfig(), ids=None):
         np.array(sizes, dtype=np.int64),
         np.ones(count, np.int64) if copies is None else np.array(copies),
         SPLITS,
-        config,
+        config or PlanConfig(),
     )
 
 

@@ -20,7 +20,11 @@ sources:
     weight: 1
     where: success
 labels: [people.csv]
-checks: {dark: 6.5, frozen: off, jitter: reject, too_short: {threshold: 4, action: reject}}
+checks:
+  dark: 6.5
+  frozen: off
+  jitter: reject
+  too_short: {threshold: 4, action: reject}
 release: ["check = 'dark'"]
 where: length > 2
 near_duplicates: drop
@@ -126,7 +130,10 @@ def test_variants_change_what_they_name(tmp_path):
             "some sources have a weight",
         ),
         ("name: a\nversion: 1.0.0\nshards: {max_shard_mb: 0}\n", "must be positive"),
-        ("name: a\nversion: 1.0.0\nshards: {num_shards: 1000000000}\n", "at most 99,999"),
+        (
+            "name: a\nversion: 1.0.0\nshards: {num_shards: 1000000000}\n",
+            "at most 99,999",
+        ),
         ("name: a\nversion: 1.0.0\nnear_duplicates: drp\n", "did you mean 'drop'"),
         ("name: a\nversion: 1.0.0\ndescription: {a: b}\n", "must be a text"),
     ],

@@ -69,7 +69,9 @@ def take_notes(units: Iterable[Unit]) -> list[tuple[Unit, Kind, str]]:
         folder = unit.path.parent
         if folder not in names:
             names[folder] = {name for name in file_names(folder) if _is_note(name)}
-        for kind in Kind if names[folder] else ():
+        if not names[folder]:
+            continue
+        for kind in Kind:
             file = note_file(unit, kind)
             if file.name in names[folder]:
                 said.append((unit, kind, file.read_text()))

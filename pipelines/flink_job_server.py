@@ -68,6 +68,7 @@ class JobServer:
         command += [*properties, "-jar", str(jar)]
         for name, value in arguments.items():
             command += [f"--{name}", value]
+        self._pipe: Optional[int] = None
         self._process = self._start(command)
         self._wait_for(port)
 
@@ -86,7 +87,7 @@ class JobServer:
 
     def _start(self, command: list[str]) -> subprocess.Popen[bytes]:
         read, write = os.pipe()
-        self._pipe: Optional[int] = write
+        self._pipe = write
         with open(self._log, "wb") as log:
             process = subprocess.Popen(
                 ["sh", "-c", _SCRIPT, "sh", *command],

@@ -65,13 +65,13 @@ class RunUnits(beam.PTransform):
 class _RunUnit(beam.DoFn):
     """Runs a unit here, or hands it to the processes that this process has open."""
 
-    def process(self, unit: Unit) -> Iterator[str]:
+    def process(self, element: Unit, *_: Any, **__: Any) -> Iterator[str]:
         crowd = open_crowd()
         if crowd is None:
-            _run(unit)
+            _run(element)
         else:
-            crowd.submit(unit)
-        yield str(unit.path)
+            crowd.submit(element)
+        yield str(element.path)
 
     def finish_bundle(self) -> None:
         crowd = open_crowd()

@@ -65,7 +65,8 @@ class RunUnits(beam.PTransform):
 class _RunUnit(beam.DoFn):
     """Runs a unit here, or hands it to the processes that this process has open."""
 
-    def process(self, element: Unit, *_: Any, **__: Any) -> Iterator[str]:
+    # Beam reads the signature for what its elements are: no more arguments than these.
+    def process(self, element: Any) -> Iterator[str]:  # type: ignore[override]
         crowd = open_crowd()
         if crowd is None:
             _run(element)

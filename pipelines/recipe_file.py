@@ -7,18 +7,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from thresher.episodes.errors import UserError, unknown_name
 from thresher.pipelines.checks import DEFAULTS, OFF, REJECT, Check
+from thresher.pipelines.plain_yaml import read_plain_yaml, shown
 from thresher.pipelines.plan import PlanConfig
 from thresher.pipelines.rebalance import RebalanceConfig
 from thresher.pipelines.recipe import Recipe, SourceConfig
 from thresher.pipelines.split import SplitConfig
 
 FILE_NAME = "recipe.yaml"
-# A recipe is written by hand; a larger file is something else.
-_MOST_BYTES = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,25 +64,19 @@ def read_recipe(path: Path) -> RecipeFile:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise UserError(f"{path} is too large for a recipe; name the YAML file")
-        text = path.read_text()
-        raw = yaml.safe_load(text)
+        raw = read_plain_yaml(path, "recipe")
     except OSError as error:
         raise UserError(
             f"cannot read the recipe {path}: {error.strerror}; `thresher new NAME` "
             "makes one"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        told = " ".join(str(error).split())
-        raise UserError(f"{path} is no YAML: {told}") from error
     return dict(_mapping(raw, "the recipe", path))
 
 
 def _mapping(raw: Any, what: str, path: Path) -> Mapping[str, Any]:
     if not isinstance(raw, Mapping):
         raise UserError(
-            f"{path}: {what} must be keys with values, not {raw!r}; see "
+            f"{path}: {what} must be keys with values, not {shown(raw)}; see "
             "docs/build_a_dataset.md"
         )
     return raw
@@ -246,4 +237,4 @@ def _unknown(path: Path, kind: str, name: str, known: set[str]) -> UserError:
 
 
 def _wrong(path: Path, where: str, value: Any, wanted: str) -> UserError:
-    return UserError(f"{path}: {where} must be {wanted}, not {value!r}")
+    return UserError(f"{path}: {where} must be {wanted}, not {shown(value)}")

@@ -17,6 +17,8 @@ from thresher.episodes.errors import UserError
 from thresher.pipelines.stable_hash import text_hash
 
 _RESOLUTION = 2**64
+# Their numbers stand in a byte an episode.
+_MOST_SPLITS = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,10 +46,15 @@ class SplitConfig:
 
     def __post_init__(self) -> None:
         total = sum(self.shares.values())
-        if not self.shares or abs(total - 1) > 1e-9 or min(self.shares.values()) < 0:
+        # So that a share which is not a number fails, too.
+        if not (abs(total - 1) <= 1e-9 and min(self.shares.values()) >= 0):
             raise UserError(
                 f"split shares {dict(self.shares)} sum to {total:g}; they must be "
                 "positive and sum to 1"
+            )
+        if len(self.shares) > _MOST_SPLITS:
+            raise UserError(
+                f"{len(self.shares)} splits; there can be {_MOST_SPLITS} at most"
             )
         for name in (*self.shares, self.held_out_split):
             if not name.isidentifier():

@@ -79,6 +79,7 @@ class Cutter:
         self._marker: Marker = make_marker(mapping)
         self._wanted = set(mapping.fields())
         self._marks = set(mapping.mark_fields())
+        self._verdicts = set(mapping.verdict_fields())
         self._open: Optional[_Growing] = None
         self._carried: dict[str, tuple[int, int, Any]] = {}
         self._number = 0
@@ -114,10 +115,24 @@ class Cutter:
         self._last_ns = message.time_ns
         verdict = self._marker.see(message)
         if verdict.ends and self._open is not None:
+            # Recorders say how it went when they stop: that is about what ends here.
+            is_verdict = not verdict.begins and self._takes_verdict(message)
             yield from self._close()
+            if is_verdict:
+                return
         if verdict.begins and self._open is None:
             self._begin(message.time_ns)
         self._take(message)
+
+    def _takes_verdict(self, message: Message) -> bool:
+        """Adds what an end mark says about the episode that it ends."""
+        values = {f: v for f, v in message.values.items() if f in self._verdicts}
+        if not values or self._open is None:
+            return False
+        for field, value in values.items():
+            self._open.add(field, self._serial, message.time_ns, value)
+        self._open.count += 1
+        return True
 
     def _jumps(self, time_ns: int) -> bool:
         return self._last_ns is not None and abs(time_ns - self._last_ns) > JUMP_NS

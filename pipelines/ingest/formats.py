@@ -27,6 +27,7 @@ class Format:
       reader: The class, made as `Class(path, options)`.
       is_log: Whether it is a log of timed messages; else a table of episodes.
       suffixes: Of files that claim to be of it, so that damaged ones are named.
+      only_by_name: Whether it is never guessed.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Format:
     reader: str
     is_log: bool
     suffixes: tuple[str, ...] = ()
+    only_by_name: bool = False
 
     @property
     def type(self) -> Any:
@@ -46,6 +48,7 @@ FORMATS = (
     Format("ros2_bag", "ros2_bag", "Ros2Bag", True, (".db3",)),
     Format("mcap", "mcap_log", "McapLog", True, (".mcap",)),
     Format("ros1_bag", "ros1_bag", "Ros1Bag", True, (".bag",)),
+    Format("ros1_split", "ros1_bag", "Ros1SplitBag", True, only_by_name=True),
     Format("lerobot", "lerobot", "LeRobotTable", False),
     Format("minari", "minari_set", "MinariTable", False),
     Format("tfds", "tfds_set", "TfdsTable", False),
@@ -54,6 +57,7 @@ FORMATS = (
     Format("hdf5", "hdf5", "Hdf5Table", False, (".hdf5", ".h5")),
     Format("delimited", "delimited", "DelimitedTable", False, (".csv", ".jsonl")),
 )
+GUESSED = tuple(format for format in FORMATS if not format.only_by_name)
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".npy", ".npz")
 
 
@@ -94,7 +98,7 @@ def _named(name: str) -> Format:
 
 
 def _recognised(path: Path) -> Format | None:
-    for format in FORMATS:
+    for format in GUESSED:
         if format.type.recognises(path):
             return format
     return None
@@ -152,7 +156,7 @@ def find_recordings(root: Path, name: str = "") -> list[Path]:
 
 def _walk(folder: Path, name: str) -> Iterator[tuple[Path, bool]]:
     """Yields recordings, and whether each is a text table that nobody asked for."""
-    formats = (_named(name),) if name else FORMATS
+    formats = (_named(name),) if name else GUESSED
     if any(format.type.recognises(folder) for format in formats):
         yield folder, False
         return

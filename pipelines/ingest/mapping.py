@@ -257,8 +257,12 @@ class LogMapping:
     def fields(self) -> list[str]:
         """Returns every field of the recording that is needed, once."""
         wanted = [field for f in self.features for field in f.source.fields]
-        wanted += [label.field for label in self.labels if label.field]
         wanted += [self.clock.stream] if self.clock and self.clock.stream else []
+        return list(dict.fromkeys([*wanted, *self.verdict_fields()]))
+
+    def verdict_fields(self) -> list[str]:
+        """Returns the fields that say how an episode went."""
+        wanted = [label.field for label in self.labels if label.field]
         wanted += [f for f in (self.reward.field, self.ending.field) if f]
         return list(dict.fromkeys(wanted))
 

@@ -14,10 +14,9 @@ from mcap.records import Channel, Schema
 from thresher.pipelines.ingest.compression import CompressionError
 from thresher.pipelines.ingest.mcap_records import (
     MAGIC,
-    MALFORMED,
     Skeleton,
     Stretch,
-    parse_small,
+    note_small,
     read_chunk,
     read_skeleton,
     split_records,
@@ -59,19 +58,14 @@ class McapLog(TopicLog):
         return skeleton
 
     def _learn(self, skeleton: Skeleton, stretch: Stretch) -> None:
+        """Takes the schemas and channels that stand in a chunk."""
         try:
             content = self._records(stretch)
             for opcode, start, end in split_records(content):
-                if opcode == Opcode.SCHEMA:
-                    schema = parse_small(opcode, content[start:end])
-                    assert isinstance(schema, Schema)
-                    skeleton.schemas.setdefault(schema.id, schema)
-                elif opcode == Opcode.CHANNEL:
-                    channel = parse_small(opcode, content[start:end])
-                    assert isinstance(channel, Channel)
-                    skeleton.channels.setdefault(channel.id, channel)
+                if opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
+                    note_small(skeleton, opcode, content[start:end])
         # Said again, with its place, when the chunk's messages are wanted.
-        except MALFORMED:
+        except CompressionError:
             return
 
     def channels(self) -> Mapping[int, TopicChannel]:

@@ -27,7 +27,7 @@ _FOOTER_BYTES = _HEAD.size + 20 + len(MAGIC)
 _MAX_SMALL_RECORD = 16 << 20
 _SMALL = (Opcode.SCHEMA, Opcode.CHANNEL, Opcode.METADATA)
 # What the library raises for a record that is not what it should be.
-MALFORMED = (McapError, struct.error, UnicodeDecodeError, ValueError, KeyError)
+_MALFORMED = (McapError, struct.error, UnicodeDecodeError, ValueError, KeyError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _note(
     elif opcode == Opcode.MESSAGE:
         _note_message(skeleton, offset, length)
     elif length < _MAX_SMALL_RECORD and opcode in _SMALL:
-        _note_small(skeleton, opcode, file.read(length - _HEAD.size))
+        note_small(skeleton, opcode, file.read(length - _HEAD.size))
 
 
 def _note_message(skeleton: Skeleton, offset: int, length: int) -> None:
@@ -134,11 +134,14 @@ def _note_message(skeleton: Skeleton, offset: int, length: int) -> None:
         skeleton.stretches.append(Stretch(offset, length, 0, False))
 
 
-def _note_small(skeleton: Skeleton, opcode: int, body: bytes) -> None:
-    # A damaged one is left out: the message that needs it will say so.
+def note_small(skeleton: Skeleton, opcode: int, body: bytes) -> None:
+    """Notes a schema, channel or metadata record.
+
+    A damaged one is left out: the message that needs it will say so.
+    """
     try:
-        record = parse_small(opcode, body)
-    except MALFORMED:
+        record = _parse_small(opcode, body)
+    except _MALFORMED:
         return
     if isinstance(record, Schema):
         skeleton.schemas.setdefault(record.id, record)
@@ -148,8 +151,7 @@ def _note_small(skeleton: Skeleton, opcode: int, body: bytes) -> None:
         skeleton.metadata[record.name] = dict(record.metadata)
 
 
-def parse_small(opcode: int, body: bytes) -> Schema | Channel | Metadata:
-    """Returns a schema, channel or metadata record."""
+def _parse_small(opcode: int, body: bytes) -> Schema | Channel | Metadata:
     stream = ReadDataStream(io.BytesIO(body))
     if opcode == Opcode.SCHEMA:
         return Schema.read(stream)
@@ -178,7 +180,7 @@ def _add_indexed_chunks(file: BinaryIO, size: int, skeleton: Skeleton) -> None:
         if opcode == Opcode.CHUNK_INDEX:
             _note_indexed(known, content, behind, size)
         elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
-            _note_small(skeleton, opcode, content)
+            note_small(skeleton, opcode, content)
         offset += _HEAD.size + body
     skeleton.stretches += sorted(known.stretches, key=lambda s: s.offset)
 
@@ -186,7 +188,7 @@ def _add_indexed_chunks(file: BinaryIO, size: int, skeleton: Skeleton) -> None:
 def _note_indexed(known: Skeleton, content: bytes, behind: int, size: int) -> None:
     try:
         index = ChunkIndex.read(ReadDataStream(io.BytesIO(content)))
-    except MALFORMED:
+    except _MALFORMED:
         return
     offset, length = index.chunk_start_offset, index.chunk_length
     if behind <= offset and offset + length <= size:

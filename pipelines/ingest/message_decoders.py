@@ -7,6 +7,7 @@ declared sizes are checked before code is made of it.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import struct
@@ -51,12 +52,12 @@ def ros_decoder(
       UserError: rosbags is missing, or neither definition nor distro is there.
       SchemaError: The definition cannot be used.
     """
-    store_module, msg = _rosbags()
+    _, msg = _rosbags()
     name = msg.normalize_msgtype(type_name)
     if definition:
-        store = _store_of(store_module, name, definition, idl)
+        store = _store_of(name, definition, idl)
     else:
-        store = _store_of_distro(store_module, name, distro)
+        store = _store_of_distro(name, distro)
     return _ros_decoder(store, name, cdr)
 
 
@@ -69,7 +70,10 @@ def _rosbags() -> tuple[Any, Any]:
     return typesys, msg
 
 
-def _store_of(typesys: Any, name: str, definition: str, idl: bool) -> Any:
+# Making a decoder takes tens of milliseconds, and the files of a fleet share types.
+@functools.lru_cache(maxsize=128)
+def _store_of(name: str, definition: str, idl: bool) -> Any:
+    typesys, _ = _rosbags()
     _check_definition(name, definition)
     try:
         types = (
@@ -106,11 +110,12 @@ def _check_definition(name: str, definition: str) -> None:
         raise SchemaError(f"the definition of {name} has an array of {longest} entries")
 
 
-def _store_of_distro(typesys: Any, name: str, distro: str) -> Any:
+def _store_of_distro(name: str, distro: str) -> Any:
+    typesys, _ = _rosbags()
     if not distro:
         raise UserError(
             f"the recording does not say what a {name} is: name the ROS 2 distribution "
-            "that recorded it, with --ros-distro humble or, in a mapping, "
+            "that recorded it, with --option ros_distro=humble or, in a mapping, "
             "source: {options: {ros_distro: humble}}"
         )
     if distro not in DISTROS:

@@ -31,7 +31,7 @@ _OP_CONNECTION = bytes([CONNECTION])
 
 
 class Ros1Bag(TopicLog):
-    """A ROS 1 bag, or a folder with the parts of a split one (*.bag, nothing else)."""
+    """A ROS 1 bag."""
 
     format = "ros1 bag"
 
@@ -134,6 +134,21 @@ class Ros1Bag(TopicLog):
         known = skeleton.connections.get(connection)
         topic = known.topic if known else f"(unknown connection {connection})"
         self.not_asked_for[topic] += 1
+
+
+class Ros1SplitBag(Ros1Bag):
+    """A folder of the bags that one recording was split into.
+
+    Never guessed, since a folder of bags is most often a folder of recordings: a
+    mapping says source: {format: ros1_split}.
+    """
+
+    format = "ros1 split bag"
+
+    @staticmethod
+    def recognises(path: Path) -> bool:
+        """Whether it is a folder with bags in it."""
+        return path.is_dir() and next(path.glob("*.bag"), None) is not None
 
 
 def _learn(path: Path, skeleton: Skeleton) -> None:

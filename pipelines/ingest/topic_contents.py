@@ -123,14 +123,20 @@ def _leaves(
     if not names:
         yield _leaf(topic, name, value)
         return
-    numeric = _flat_size(topic, name, value)
+    inner = [value[n] if isinstance(value, dict) else getattr(value, n) for n in names]
+    numeric = _flat_size(topic, name, value) if _belongs_together(inner) else 0
     if numeric > 1 or (numeric == 1 and len(names) > 1):
         yield FieldInfo(name, "numbers", (numeric,), note=", ".join(names))
-    inner = [value[n] if isinstance(value, dict) else getattr(value, n) for n in names]
     # A vector's x, y and z are said in one line.
     if depth < _MAX_DEPTH and (numeric != len(names) or numeric == 1):
         for part, child in zip(names, inner):
             yield from _leaves(topic, child, (*steps, part), depth + 1)
+
+
+def _belongs_together(parts: list[Any]) -> bool:
+    """Whether parts are one vector: all scalars, or all messages such as a pose's."""
+    is_scalar = [isinstance(part, (bool, int, float, np.generic)) for part in parts]
+    return all(is_scalar) or all(field_names(part) for part in parts)
 
 
 def _written(topic: str, steps: tuple[str, ...]) -> str:

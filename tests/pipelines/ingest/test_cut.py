@@ -137,6 +137,27 @@ def test_messages_on_topics_begin_and_end_episodes(tmp_path):
     assert _observed(results) == [[1, 2], [5, 6, 7]]
 
 
+def test_what_an_end_mark_says_is_about_the_episode_that_it_ends(tmp_path):
+    rows = [
+        ("/m", 0, "run"),
+        *_steps(0, 3),
+        ("/m", 3, "yes"),
+        ("/m", 4, "run"),
+        *_steps(4, 7),
+        ("/m", 7, "no"),
+    ]
+    text = MAPPING + (
+        "episodes: {by: value, field: /m, start: run}\n"
+        "success: {field: /m, failure_values: ['no'], success_values: ['yes']}"
+    )
+    results, ledger = _convert(tmp_path, Log(rows), text)
+    said = [r.episode.metadata.outcome.success.value for r in results]
+    assert said == ["yes", "no"]
+    assert _observed(results) == [[0, 1, 2], [4, 5, 6]]
+    # Only the commands after each final observation are of no step.
+    assert sum(ledger.dropped.values()) == 2 + 2
+
+
 def test_a_start_ends_what_an_earlier_start_began(tmp_path):
     rows = [("/start", 0, 0), *_steps(0, 3), ("/start", 3, 0), *_steps(3, 6)]
     text = MAPPING + "episodes: {by: message, start: /start}"

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from thresher.episodes.errors import UserError
+from thresher.pipelines.ingest.formats import find_recordings
 from thresher.pipelines.ingest.recording import DamagedRecordingError
-from thresher.pipelines.ingest.ros1_bag import Ros1Bag
+from thresher.pipelines.ingest.ros1_bag import Ros1Bag, Ros1SplitBag
 from thresher.pipelines.ingest.ros1_records import read_skeleton
 from thresher.pipelines.ingest.ros2_bag import Ros2Bag
 from thresher.tests.pipelines.ingest.tiny_logs import (
@@ -80,7 +81,7 @@ def test_split_ros1_bags_in_a_folder_are_one_recording(tmp_path):
     folder.mkdir()
     write_ros1_bag(folder / "r_0.bag", rows()[:17])
     write_ros1_bag(folder / "r_1.bag", rows()[17:])
-    assert _read(Ros1Bag(folder, {})) == _read(whole)
+    assert _read(Ros1SplitBag(folder, {})) == _read(whole)
 
 
 def test_split_ros2_bags_are_one_recording_with_or_without_metadata(tmp_path):
@@ -113,7 +114,7 @@ def _without_definitions(folder):
 
 def test_a_bag_without_definitions_asks_for_the_distribution(tmp_path):
     folder = _without_definitions(write_ros2_bag(tmp_path / "b", rows()))
-    with pytest.raises(UserError, match="--ros-distro humble"):
+    with pytest.raises(UserError, match="--option ros_distro=humble"):
         _read(Ros2Bag(folder, {}))
     whole = Ros2Bag(write_ros2_bag(tmp_path / "whole", rows()), {})
     assert _read(Ros2Bag(folder, {"ros_distro": "humble"})) == _read(whole)
@@ -239,5 +240,12 @@ def test_messages_that_overlap_between_files_come_in_order(tmp_path):
     mixed = [rows()[k] for k in np.random.default_rng(1).permutation(40)]
     write_ros1_bag(folder / "a.bag", sorted(mixed[:20], key=lambda r: r[1]))
     write_ros1_bag(folder / "b.bag", sorted(mixed[20:], key=lambda r: r[1]))
-    found = list(Ros1Bag(folder, {}).messages(FIELDS))
+    found = list(Ros1SplitBag(folder, {}).messages(FIELDS))
     assert [m.time_ns for m in found] == [at(row[1]) for row in rows()]
+
+
+def test_a_folder_of_bags_is_one_recording_only_when_a_mapping_says_so(tmp_path):
+    for number in range(2):
+        write_ros1_bag(tmp_path / f"r_{number}.bag", rows(3, start=number))
+    assert len(find_recordings(tmp_path)) == 2
+    assert find_recordings(tmp_path, "ros1_split") == [tmp_path]

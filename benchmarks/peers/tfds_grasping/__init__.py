@@ -1,0 +1,1 @@
+"""The grasping episodes as a user of TFDS alone would build them."""

@@ -1,0 +1,43 @@
+"""Peak memory of a build at 5,000 and at 50,000 episodes, process by process.
+
+Sampled five times a second over the whole tree. What a worker holds beyond imports is
+its peak less that of a build of a handful of episodes, which imports the same.
+"""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from thresher.benchmarks.plane_inputs import Inputs
+from thresher.benchmarks.plane_rates import thresher_build
+from thresher.benchmarks.plane_runs import Results, run
+
+WORKERS = 2
+SIZES = ("handful", "all", "many")
+
+
+def measure_memory(inputs: Inputs, results: Results) -> None:
+    """Builds each size once, watched."""
+    for size in SIZES:
+        for workers in (1, WORKERS):
+            what = f"memory/{size}/{workers}"
+            if not results.one(what):
+                results.get(what, partial(_watched, inputs, size, workers))
+
+
+def _watched(inputs: Inputs, size: str, workers: int) -> dict[str, Any]:
+    logs = {"handful": "handful", "all": "logs", "many": "many"}[size]
+    return watched_build(inputs, getattr(inputs, logs), workers)
+
+
+def watched_build(inputs: Inputs, logs: Path, workers: int) -> dict[str, Any]:
+    """Builds the version of some logs, its memory sampled, and removes it."""
+    target = inputs.work / "built" / "watched"
+    shutil.rmtree(target, ignore_errors=True)
+    command = thresher_build(inputs, logs, target, workers)
+    taken = run(command, inputs.work / "logs_of_runs" / "watched.txt", sampled=True)
+    shutil.rmtree(target)
+    return taken.to_dict()

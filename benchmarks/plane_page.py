@@ -1,0 +1,276 @@
+"""Writes docs/results/dataset_plane.md from what was measured, target beside result."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from thresher.benchmarks.plane_growth import BUILDS, PLANS
+from thresher.benchmarks.plane_inputs import COPIES, EPISODES, LARGE_EPISODES
+from thresher.benchmarks.plane_rates import LARGE_RUNNERS, RUNNERS, Rate, rate
+from thresher.benchmarks.plane_runs import Results
+from thresher.episodes.run_record import code_revision
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "results" / "dataset_plane.md"
+_PACKAGES = ("tensorflow-datasets", "apache-beam", "tensorflow", "pyarrow", "duckdb")
+_GIB, _MB = 2**30, 1e6
+
+
+def write_page(results: Results) -> None:
+    """Writes the page; what was not measured is left out."""
+    sections = (_rates, _memory, _derivation, _queries, _plans, _growth)
+    parts = [_head(results), *(section(results) for section in sections)]
+    PAGE.write_text("\n\n".join(part for part in parts if part) + "\n")
+    print(PAGE.read_text())
+
+
+def _head(results: Results) -> str:
+    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    loads = [one["load_before"] for one in results.all("")]
+    date = datetime.datetime.now(datetime.timezone.utc).date()
+    return f"""# The dataset plane, measured
+
+{EPISODES:,} grasping episodes of the scripted policy (64×64 PNG, 11 kB each), collected
+once; peers build the same episodes in the same run. Start-up, which is what the same
+command takes for a handful of episodes, is left out of every rate. A rate a core is by
+processor time of all processes, since other work shared the machine: its load average
+before each run was {min(loads):.1f} to {max(loads):.1f}, {median(loads):.1f} in the
+middle. Medians of the repeats. Written by `benchmarks/dataset_plane.py`:
+
+    python -m thresher.benchmarks.dataset_plane all --work runs/dataset_plane
+
+{os.cpu_count()} processors ({_processor()}), {platform.platform()}, Python
+{platform.python_version()}, {packages}; code `{code_revision()}`; {date}."""
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":")[1].strip()
+    return platform.processor()
+
+
+def _table(heads: list[str], rows: list[list[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _rates(results: Results) -> str:
+    if not results.all("rate/tfds beam/all/"):
+        return ""
+    text = f"""## Episodes a second
+
+Thresher's rate holds everything: reading raw logs, contract and checks, records,
+statistics, and the proof, which reads every shard back. TFDS's reads one `.npz` an
+episode, encodes and serialises. All {EPISODES:,} are written, in 8 shards a split.
+
+{_rate_table(results, RUNNERS, "all", EPISODES, "tfds beam")}
+
+Targets: 10 times TFDS+Beam a core; two workers 1.7 times one."""
+    if not results.all("rate/tfds beam_256/large/"):
+        return text
+    return f"""{text}
+
+The first {LARGE_EPISODES} of them with frames enlarged to 256×256, with a sensor's
+noise, as robots' cameras have them:
+
+{_rate_table(results, LARGE_RUNNERS, "large", LARGE_EPISODES, "tfds beam_256")}"""
+
+
+def _rate_table(
+    results: Results, runners: tuple[str, ...], size: str, episodes: int, peer: str
+) -> str:
+    base: Rate = rate(results, peer, size, episodes)
+    rows = []
+    for runner in runners:
+        ours = rate(results, runner, size, episodes)
+        rows.append(
+            [
+                runner,
+                f"{ours.wall:.0f}",
+                f"{ours.wall / base.wall:.1f}",
+                f"{ours.core:.0f}",
+                f"{ours.core / base.core:.1f}",
+                f"{ours.startup:.1f} s",
+                str(ours.repeats),
+            ]
+        )
+    heads = ["", "a second, wall", f"to {peer}", "a second and core", f"to {peer}"]
+    return _table([*heads, "start-up", "repeats"], rows)
+
+
+def _memory(results: Results) -> str:
+    rows = []
+    for workers in (1, 2):
+        kind = "parent" if workers == 1 else "worker"
+        sizes = ("handful", "all", "many")
+        found = [results.one(f"memory/{size}/{workers}") for size in sizes]
+        if not all(found):
+            continue
+        held = [one["memory"] for one in found]
+        for told, name in (
+            (f"the {kind}, own pages", f"{kind}_uss"),
+            (f"the {kind}, resident", f"{kind}_rss"),
+            ("all processes, proportional", "tree_pss"),
+            *((("the parent, own pages", "parent_uss"),) if workers == 2 else ()),
+        ):
+            few, five, fifty = (one[name] for one in held)
+            rows.append(
+                [
+                    str(workers),
+                    told,
+                    *(f"{value / _MB:.0f}" for value in (few, five, fifty)),
+                    f"{fifty / five - 1:+.0%}",
+                    f"{(fifty - few) / _MB:.0f}",
+                ]
+            )
+    if not rows:
+        return ""
+    many = f"{EPISODES * COPIES:,}"
+    heads = ["workers", "peak MB of", "50", f"{EPISODES:,}", many, "growth"]
+    return f"""## Memory of a build
+
+Sampled five times a second. {many} episodes are the {EPISODES:,} ten times over, each
+copy with another start. Beyond imports: less a build of 50 episodes.
+
+{_table([*heads, "beyond imports"], rows)}
+
+Targets: the same within 10 % from {EPISODES:,} to {many}; less than 1 GiB a worker
+beyond imports."""
+
+
+def _beyond(results: Results, prefix: str, sizes: tuple[str, str], field: str) -> float:
+    few, all_ = (
+        median(one[field] for one in results.all(f"{prefix}/{size}/")) for size in sizes
+    )
+    return all_ - few
+
+
+def _derivation(results: Results) -> str:
+    if not results.all("derive/tfds beam/all/"):
+        return ""
+    rows = []
+    sizes = ("handful", "all")
+    base = [_beyond(results, "derive/derive", sizes, f) for f in _TIMES]
+    for way in ("derive", "thresher 1", "tfds beam"):
+        wall, core = (_beyond(results, f"derive/{way}", sizes, f) for f in _TIMES)
+        startup = median(
+            one["seconds"] for one in results.all(f"derive/{way}/handful/")
+        )
+        rows.append(
+            [
+                way,
+                f"{wall:.2f} s",
+                f"{wall / base[0]:.1f}",
+                f"{core:.2f} s",
+                f"{core / base[1]:.1f}",
+                f"{startup:.1f} s",
+            ]
+        )
+    heads = ["", "wall", "to derive", "processor time", "to derive", "start-up"]
+    told = results.all("derive/derive/all/")[0]
+    return f"""## A balanced version, {told["episodes"]:,} of {EPISODES:,} episodes
+
+`thresher derive --ratio 0.5` of the sealed version, against building that version.
+
+{_table(heads, rows)}
+
+Targets: 10 times faster than building with Thresher, 100 times than with TFDS+Beam.{
+        _verified(results)
+    }"""
+
+
+_TIMES = ("seconds", "cpu_seconds")
+
+
+def _verified(results: Results) -> str:
+    if not results.all("verify/many/"):
+        return ""
+    sizes = ("handful", "many")
+    length = _beyond(results, "verify", sizes, "bytes") / _MB
+    wall, core = (_beyond(results, "verify", sizes, field) for field in _TIMES)
+    return f"""
+
+`thresher verify` of {length:,.0f} MB in the page cache: {length / wall:,.0f} MB/s, and
+{length / core:,.0f} MB/s of processor time. Target: 400 MB/s."""
+
+
+def _queries(results: Results) -> str:
+    found = results.all("query/")
+    if not found:
+        return ""
+    rows = [
+        [
+            f"`{one['what'].split('/', 1)[1]}`",
+            f"{one['rows']:,}",
+            f"{one['in_memory']:.2f} s",
+            f"{one['with_reading']:.2f} s",
+        ]
+        for one in found
+    ]
+    heads = ["condition", "episodes", "index in memory", "with reading all of its file"]
+    return f"""## Questions to an index of a million episodes
+
+{_table(heads, rows)}
+
+Target: below a second."""
+
+
+def _plans(results: Results) -> str:
+    found = [results.one(f"plan/{rows}") for rows in PLANS]
+    if not all(found):
+        return ""
+    rows = [
+        [
+            f"{one['steps']['rows']:,}",
+            f"{one['steps']['planned']:,}",
+            *(
+                f"{one['steps'][s]['seconds']:.1f} s"
+                for s in ("select", "plan", "write")
+            ),
+            f"{one['cpu_seconds']:.0f} s",
+            f"{one['memory']['parent_rss'] / _GIB:.2f} GiB",
+        ]
+        for one in found
+    ]
+    heads = ["episodes", "planned", "select and rebalance", "plan", "write the plan"]
+    return f"""## The plan of generated indexes
+
+{_table([*heads, "processor time", "peak memory"], rows)}
+
+Target: ten million in less than 4 GiB."""
+
+
+def _growth(results: Results) -> str:
+    found = [(number, results.one(f"growth/{number}")) for number in BUILDS]
+    if not all(one for _, one in found):
+        return ""
+    cells: list[Callable[[dict[str, Any]], str]] = [
+        lambda one: f"{one['seconds']:.1f} s",
+        lambda one: f"{one['cpu_seconds']:.1f} s",
+        lambda one: f"{one['memory']['parent_uss'] / _MB:.0f} MB",
+    ]
+    rows = []
+    for number, one in found:
+        each = one["cpu_seconds"] / number * 1e3
+        told = [cell(one) for cell in cells]
+        rows.append([f"{number:,}", *told[:2], f"{each:.2f} ms", told[2]])
+    heads = [
+        "episodes",
+        "wall",
+        "processor time",
+        "an episode",
+        "peak memory, own pages",
+    ]
+    return f"""## Growth
+
+Builds of generated episodes of three steps with an 8×8 picture, one worker, start-up
+included.
+
+{_table(heads, rows)}"""

@@ -1,0 +1,130 @@
+"""Episodes a second: Thresher's build beside the TFDS builders, start-up apart.
+
+Start-up is what the same command takes for a handful of episodes; a rate is what the
+others took beyond that. It is told by wall time and by processor time of all processes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from thresher.benchmarks.plane_inputs import Inputs
+from thresher.benchmarks.plane_runs import TFDS, THRESHER, Results, run
+
+HANDFUL = 50
+PEER = Path(__file__).parent / "peers" / "tfds_grasping"
+# Many enough that two workers have work to the end, whatever the recipe's default.
+_SHARDS = 8
+RUNNERS = ("thresher 1", "thresher 2", "tfds generator", "tfds beam")
+LARGE_RUNNERS = ("thresher 1", "tfds generator_256", "tfds beam_256")
+
+
+def measure_rates(inputs: Inputs, results: Results, repeats: int) -> None:
+    """Measures all runners in turn, so that other load meets each of them."""
+    sizes = {"handful": inputs.handful, "all": inputs.logs}
+    _measure(inputs, results, repeats, RUNNERS, sizes)
+
+
+def measure_large(inputs: Inputs, results: Results, repeats: int) -> None:
+    """Measures them on frames of the size that robots record."""
+    sizes = {"large_handful": inputs.large_handful, "large": inputs.large}
+    _measure(inputs, results, repeats, LARGE_RUNNERS, sizes)
+
+
+def _measure(
+    inputs: Inputs,
+    results: Results,
+    repeats: int,
+    runners: Sequence[str],
+    sizes: Mapping[str, Path],
+) -> None:
+    for repeat in range(repeats):
+        for runner in runners:
+            for size, logs in sizes.items():
+                what = f"rate/{runner}/{size}/{repeat}"
+                results.get(what, partial(build, inputs, runner, logs))
+
+
+def build(
+    inputs: Inputs, runner: str, logs: Path, rebalanced: bool = False
+) -> dict[str, Any]:
+    """Builds the version of some logs by one of the runners and removes it."""
+    target = inputs.work / "built" / runner.replace(" ", "_")
+    shutil.rmtree(target, ignore_errors=True)
+    log = inputs.work / "logs_of_runs" / f"{target.name}.txt"
+    tool, how = runner.split()
+    if tool == "thresher":
+        command = thresher_build(inputs, logs, target, int(how), rebalanced)
+    else:
+        command = tfds_build(inputs.files(logs), target, how)
+    taken = run(command, log)
+    shutil.rmtree(target)
+    return taken.to_dict()
+
+
+def thresher_build(
+    inputs: Inputs, logs: Path, target: Path, workers: int, rebalanced: bool = False
+) -> list[str]:
+    """Returns the command of a build."""
+    return [
+        *(THRESHER, "build", str(inputs.recipe(rebalanced)), "--root", str(logs)),
+        *("--data-dir", str(target), "--workers", str(workers)),
+        *("--num-shards", str(_SHARDS)),
+    ]
+
+
+def tfds_build(files: Path, target: Path, config: str) -> list[str]:
+    """Returns the command of a peer's build."""
+    target.mkdir(parents=True)
+    return [
+        *(TFDS, "build", str(PEER), "--config", config),
+        *("--data_dir", str(target), "--manual_dir", str(files)),
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rate:
+    """What a runner did, medians over its repeats.
+
+    Attributes:
+      startup: Seconds that a handful of episodes takes.
+      wall: Episodes a second of wall time, beyond that.
+      core: Episodes a second of processor time, beyond that.
+      repeats: How many.
+    """
+
+    startup: float
+    wall: float
+    core: float
+    repeats: int
+
+
+def rate(results: Results, runner: str, size: str, episodes: int) -> Rate:
+    """Returns the rate of a runner.
+
+    Args:
+      results: What was measured.
+      runner: One of `RUNNERS` or `LARGE_RUNNERS`.
+      size: 'all' or 'large'.
+      episodes: How many those are.
+    """
+    small = "handful" if size == "all" else "large_handful"
+
+    def middle(which: str, field: str) -> float:
+        return median(one[field] for one in results.all(f"rate/{runner}/{which}/"))
+
+    def beyond(field: str) -> float:
+        return (episodes - HANDFUL) / (middle(size, field) - middle(small, field))
+
+    return Rate(
+        middle(small, "seconds"),
+        beyond("seconds"),
+        beyond("cpu_seconds"),
+        len(results.all(f"rate/{runner}/{size}/")),
+    )

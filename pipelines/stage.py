@@ -66,7 +66,7 @@ class _RunUnit(beam.DoFn):
     """Runs a unit here, or hands it to the processes that this process has open."""
 
     # Beam reads the signature for what its elements are: no more arguments than these.
-    def process(self, element: Any) -> Iterator[str]:  # type: ignore[override]
+    def process(self, element: Any) -> Iterator[str]:
         crowd = open_crowd()
         if crowd is None:
             _run(element)
@@ -202,7 +202,8 @@ def _run_in_crowd(units: Sequence[Unit], processes: int) -> Optional[Exception]:
 
 def _run_pipeline(units: Sequence[Unit], options: PipelineOptions) -> None:
     # A few units are not worth starting threads for.
-    if len(units) == 1 and options.view_as(DirectOptions).direct_num_workers > 1:
+    threads = options.view_as(DirectOptions).direct_num_workers
+    if len(units) == 1 and threads > 1 and is_local(options):
         options = local_options(1)
     packs = [
         _pack(units[start : start + _PACK_UNITS])

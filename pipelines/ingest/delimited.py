@@ -14,7 +14,6 @@ from thresher.episodes.errors import UserError, unknown_name
 from thresher.pipelines.ingest.delimited_pictures import (
     files_column,
     frames_column,
-    looks_like_file,
 )
 from thresher.pipelines.ingest.guarded_table import GuardedTable
 from thresher.pipelines.ingest.line_blocks import Block, blocks, text_start, text_stop
@@ -35,8 +34,8 @@ from thresher.pipelines.ingest.table_rules import (
     row_times,
     telling_damage,
 )
+from thresher.pipelines.ingest.text_kinds import ARROW_KINDS, NUMBERS, kind_of
 from thresher.pipelines.ingest.text_rows import (
-    EMPTY,
     REFUSE,
     REMEDY,
     SKIP,
@@ -44,26 +43,17 @@ from thresher.pipelines.ingest.text_rows import (
     csv_columns,
     json_rows,
     nanoseconds_of_texts,
-    numbers_of_texts,
+    numbers_of_cells,
     numbers_of_values,
 )
+from thresher.pipelines.ingest.text_runs import AGAIN, Run, changes, parsed_position
 
 _CSV = {".csv": ",", ".tsv": "\t", ".txt": ","}
 _JSON = (".jsonl", ".ndjson")
 _DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "space": " ", "pipe": "|"}
 _SAMPLE_ROWS = 2000
-_AGAIN = ", of an episode that was before"
-
-
-@dataclasses.dataclass(frozen=True)
-class _Run:
-    """Rows of one episode, as far as they have been seen."""
-
-    line: int
-    start: int
-    episode: Optional[str] = None
-    after: int = 0
-    stop: int = 0
+# Counting means reading: half a second for this much.
+_COUNTED_BYTES = 64 << 20
 
 
 class DelimitedReader:
@@ -148,7 +138,7 @@ class DelimitedReader:
             lines = block.data.splitlines(keepends=True)[1 : _SAMPLE_ROWS + 1]
             block = Block(2, self._start, b"".join(lines))
         for name, values in self._sample_cells(block).items():
-            self._kinds[name] = _kind(values)
+            self._kinds[name] = kind_of(values)
         self._names = self._names or list(self._kinds)
 
     def _sample_cells(self, block: Block) -> dict[str, list[Any]]:
@@ -161,17 +151,20 @@ class DelimitedReader:
             return found
         if not block.data:
             return {name: [] for name in self._names}
-        cells = csv_cells(self.path, block, self._names, self._names, self._delimiter)
+        texts = {name: pa.string() for name in self._names}
+        cells = csv_cells(self.path, block, self._names, texts, self._delimiter)
         return {name: column.to_pylist() for name, column in cells.items()}
 
     def contents(self) -> Contents:
         """Returns the columns, and how many episodes and rows there are."""
-        places = list(self.pointers())
-        rows = sum(place.rows for place in places)
+        is_small = self._stop - self._start <= _COUNTED_BYTES
+        places = list(self.pointers()) if is_small else []
+        rows = sum(place.rows for place in places) if is_small else -1
+        notes = () if is_small else ("too large for its rows to be counted here",)
         fields = [
             FieldInfo(
                 name,
-                self._kinds.get(name, "text"),
+                "number" if self._kinds[name] in NUMBERS else self._kinds[name],
                 None if self._is_picture(name) else (),
                 rows if self._missing == REFUSE else -1,
                 is_image=self._is_picture(name),
@@ -179,7 +172,7 @@ class DelimitedReader:
             for name in self._names
         ]
         episodes = len(places) if "episode" in self._options else 0
-        return Contents(self.format, fields, episodes, (), ("episode",))
+        return Contents(self.format, fields, episodes, notes, ("episode",))
 
     def _is_picture(self, name: str) -> bool:
         if name == self._video:
@@ -196,41 +189,33 @@ class DelimitedReader:
         """
         column = self._options.get("episode")
         seen: set[str] = set()
-        run = _Run(self._first_line, self._start)
+        run = Run(self._first_line, self._start)
         with telling_damage(self.path, "", REMEDY):
             for block in self._blocks():
                 starts = block.starts
                 cells = self._episodes_of(block, column) if column else None
-                if cells and run.episode is None:
-                    run = dataclasses.replace(run, episode=cells[0])
-                for row in _changes(cells or (), run.episode):
+                if cells is not None and run.episode is None:
+                    run = dataclasses.replace(run, episode=cells[0].as_py())
+                for row, episode in changes(cells, run.episode):
                     line = block.first_line + row
-                    yield self._pointer(run, line, int(starts[row]), seen)
-                    run = _Run(line, int(starts[row]), (cells or [""])[row])
+                    yield run.pointer(line, int(starts[row]), seen)
+                    run = Run(line, int(starts[row]), episode)
                 after = block.first_line + len(starts) - 1
                 run = dataclasses.replace(run, after=after, stop=int(starts[-1]))
         if run.after > run.line:
-            yield self._pointer(run, run.after, run.stop, seen)
-
-    def _pointer(
-        self, run: _Run, after: int, stop: int, seen: set[str]
-    ) -> SegmentPointer:
-        # A last line without its end was given one, which is not in the file.
-        end = min(stop, self._stop)
-        position = f"lines {run.line}-{after - 1}, bytes {run.start}-{end}"
-        if run.episode is not None and run.episode in seen:
-            position += _AGAIN
-        seen.add(run.episode or "")
-        return SegmentPointer(position, after - run.line, end - run.start)
+            # A last line without its end was given one, which is not in the file.
+            yield run.pointer(run.after, min(run.stop, self._stop), seen)
 
     def _blocks(self) -> Iterator[Block]:
         return blocks(self.path, self._start, self._stop, self._first_line)
 
-    def _episodes_of(self, block: Block, column: str) -> list[str]:
+    def _episodes_of(self, block: Block, column: str) -> pa.Array:
         if self._is_json:
-            return [str(row.get(column)) for row in json_rows(self.path, block)]
-        cells = csv_cells(self.path, block, self._names, [column], self._delimiter)
-        return [str(text) for text in cells[column].to_pylist()]
+            rows = json_rows(self.path, block)
+            return pa.array([str(row.get(column)) for row in rows])
+        kinds = {column: pa.string()}
+        cells = csv_cells(self.path, block, self._names, kinds, self._delimiter)
+        return cells[column]
 
     def read(self, pointer: SegmentPointer, fields: Sequence[str]) -> Segment:
         """Returns a run of rows; a field under `missing: skip` may have fewer values.
@@ -241,8 +226,8 @@ class DelimitedReader:
         """
         check_fields(self.path, fields, self._names)
         position = pointer.position
-        line, start, stop = _parsed(position.removesuffix(_AGAIN))
-        if position.endswith(_AGAIN):
+        line, start, stop = parsed_position(position.removesuffix(AGAIN))
+        if position.endswith(AGAIN):
             rule = "its episode's rows are in two places"
             raise damaged(self.path, position, rule, "sort the file by its episode")
         clock, episode = self._options.get("clock"), self._options.get("episode")
@@ -273,12 +258,19 @@ class DelimitedReader:
                     for name in names:
                         parts[name].append(row.get(name))
             else:
-                found = csv_cells(self.path, block, self._names, names, self._delimiter)
+                kinds = {name: self._arrow_kind(name) for name in names}
+                found = csv_cells(self.path, block, self._names, kinds, self._delimiter)
                 for name in names:
                     parts[name].append(found[name])
         if self._is_json:
             return dict(parts)
-        return {name: pa.concat_arrays(p) for name, p in parts.items() if p}
+        return {name: _alike(p) for name, p in parts.items() if p}
+
+    def _arrow_kind(self, name: str) -> pa.DataType:
+        # A clock is read digit by digit: see nanoseconds_of_texts.
+        if name in (self._options.get("clock"), self._options.get("episode")):
+            return pa.string()
+        return ARROW_KINDS.get(self._kinds.get(name, "text"), pa.string())
 
     def _times(
         self,
@@ -303,8 +295,8 @@ class DelimitedReader:
     ) -> tuple[np.ndarray, np.ndarray]:
         if self._is_json:
             return numbers_of_values(self.path, name, cells[name], line, missing)
-        if self._kinds.get(name) == "number":
-            return numbers_of_texts(self.path, name, cells[name], line, missing)
+        if self._kinds.get(name) in NUMBERS:
+            return numbers_of_cells(self.path, name, cells[name], line, missing)
         texts = np.empty(len(cells[name]), dtype=object)
         texts[:] = cells[name].to_pylist()
         if missing == SKIP:
@@ -340,45 +332,12 @@ class DelimitedReader:
         )
 
 
-def _changes(cells: Sequence[str], before: Optional[str]) -> list[int]:
-    """Returns the rows whose episode is another than the row's before."""
-    found = []
-    for row, cell in enumerate(cells):
-        if before is not None and cell != before:
-            found.append(row)
-        before = cell
-    return found
-
-
-def _kind(values: Sequence[Any]) -> str:
-    """Returns what a column holds, by its first values: number, text or picture."""
-    told = [v for v in values if v is not None and v not in EMPTY][:_SAMPLE_ROWS]
-    if told and all(isinstance(v, str) and looks_like_file(v) for v in told):
-        return "picture"
-    if told and all(not isinstance(v, str) or _is_number(v) for v in told):
-        return "number"
-    # What is always empty at first may be numbers later, and empty cells are none.
-    return "text" if told else "number"
-
-
-def _is_number(text: str) -> bool:
-    if text.strip().lower() in ("true", "false"):
-        return True
-    try:
-        float(text)
-    except ValueError:
-        return False
-    # Python reads digits joined by underscores; no table means them.
-    return "_" not in text
-
-
-def _parsed(position: str) -> tuple[int, int, int]:
-    lines, _, where = position.partition(", bytes ")
-    first, dash, last = where.partition("-")
-    line = lines.partition(" ")[2].partition("-")[0]
-    if not (dash and first.isdecimal() and last.isdecimal() and line.isdecimal()):
-        raise UserError(f"{position!r} is no segment of a text table")
-    return int(line), int(first), int(last)
+def _alike(parts: list[pa.Array]) -> pa.Array:
+    """Returns the blocks of a column as one; numbers join texts as texts."""
+    kinds = {part.type for part in parts}
+    if len(kinds) > 1:
+        parts = [part.cast(pa.string()) for part in parts]
+    return pa.concat_arrays(parts)
 
 
 class DelimitedTable(GuardedTable):

@@ -1,7 +1,7 @@
 """The process in which libraries meet files that nobody vouches for.
 
-Started by `guarded_table`; reads requests from the socket whose descriptor is its
-argument, until that is closed.
+Started by `guarded_table`; answers requests from the socket whose descriptor is its
+first argument, until that is closed; its second is the memory that both sides map.
 """
 
 from __future__ import annotations
@@ -20,7 +20,12 @@ from typing import Any
 
 from thresher.episodes.errors import UserError
 from thresher.pipelines.ingest import table_rules
-from thresher.pipelines.ingest.guard_wire import ClosedError, Wire, send_segment
+from thresher.pipelines.ingest.guard_wire import (
+    ClosedError,
+    SharedMemory,
+    Wire,
+    send_segment,
+)
 from thresher.pipelines.ingest.recording import (
     DamagedRecordingError,
     EpisodeTable,
@@ -103,12 +108,13 @@ def _give_signs_of_life(wire: Wire) -> None:
 
 
 def main() -> None:
-    """Serves on the descriptor that the first argument names."""
+    """Serves on the descriptors that the arguments name."""
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # What libraries print belongs to nobody.
     os.dup2(2, 1)
-    serve(Wire(socket.socket(fileno=int(sys.argv[1]))))
+    end, memory = (int(argument) for argument in sys.argv[1:3])
+    serve(Wire(socket.socket(fileno=end), SharedMemory(memory)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What a guarded reader and its host say to each other over a socket.
+"""What a guarded reader and its host say to each other.
 
-JSON in frames with a length, and large buffers as memory files whose descriptors are
-passed along, so that columns are not copied through the socket. Nothing is pickled.
+JSON in frames with a length over a socket; columns in a memory that both sides map, so
+that they are not copied through the socket. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -21,31 +21,88 @@ from thresher.episodes.spec import Column
 from thresher.pipelines.ingest.recording import Segment, Stream
 
 _HEAD = struct.Struct("<cQ")
-_JSON, _BUFFER, _BEAT = b"J", b"B", b"."
+_JSON, _BEAT = b"J", b"."
 _BLOCK = 1 << 20
+_LONGEST_MESSAGE = 1 << 30
+# Kept between segments, so that its pages need not be found and cleared each time.
+_KEPT_BYTES = 64 << 20
+_ALIGNMENT = 64
 
 
 class ClosedError(Exception):
-    """The other side has gone."""
+    """The other side has gone, or speaks nonsense."""
 
 
 class SilentError(Exception):
     """The other side gave no sign of life in time."""
 
 
-class Wire:
-    """One end of the socket."""
+class SharedMemory:
+    """A memory file that both sides map; the reader fills it anew for each segment."""
 
-    def __init__(self, end: socket.socket) -> None:
+    def __init__(self, handle: int) -> None:
+        self.handle = handle
+        self._map: Union[mmap.mmap, None] = None
+        self._used = 0
+
+    def reset(self) -> None:
+        """Forgets what was in it."""
+        self._used = 0
+
+    def put(self, parts: list[Any], size: int) -> int:
+        """Writes parts of bytes one after the other; returns where they start."""
+        start = -(-self._used // _ALIGNMENT) * _ALIGNMENT
+        self._used = start + size
+        if os.fstat(self.handle).st_size < self._used:
+            os.ftruncate(self.handle, max(self._used, _KEPT_BYTES))
+        position = start
+        view = self._mapped()
+        for part in parts:
+            view[position : position + len(part)] = part
+            position += len(part)
+        return start
+
+    def get(self, start: int, size: int) -> memoryview:
+        """Returns bytes that the other side wrote.
+
+        Raises:
+          ClosedError: There are none there.
+        """
+        if start < 0 or size < 0 or start + size > os.fstat(self.handle).st_size:
+            raise ClosedError
+        return self._mapped()[start : start + size]
+
+    def shrink(self) -> None:
+        """Gives back what a large segment needed."""
+        if os.fstat(self.handle).st_size > _KEPT_BYTES:
+            self._map = None
+            os.ftruncate(self.handle, _KEPT_BYTES)
+
+    def _mapped(self) -> memoryview:
+        size = os.fstat(self.handle).st_size
+        if not size:
+            return memoryview(bytearray())
+        if self._map is None or len(self._map) != size:
+            self._map = mmap.mmap(self.handle, size)
+        return memoryview(self._map)
+
+    def close(self) -> None:
+        """Lets the memory go; views of it keep it while they live."""
+        self._map = None
+        os.close(self.handle)
+
+
+class Wire:
+    """One end of the socket, and the memory beside it."""
+
+    def __init__(self, end: socket.socket, memory: SharedMemory) -> None:
         self._end = end
+        self.memory = memory
 
     def close(self) -> None:
         """Closes this end."""
         self._end.close()
-
-    def settimeout(self, seconds: float) -> None:
-        """Sets how long the other side may be silent."""
-        self._end.settimeout(seconds)
+        self.memory.close()
 
     def beat(self) -> None:
         """Gives a sign of life."""
@@ -66,38 +123,9 @@ class Wire:
         kind = _BEAT
         while kind == _BEAT:
             kind, length = _HEAD.unpack(self._exactly(_HEAD.size))
-        return json.loads(self._exactly(length))
-
-    def send_buffers(self, parts: list[Union[memoryview, bytes]], size: int) -> None:
-        """Sends parts as one memory file."""
-        handle = os.memfd_create("thresher-column")
-        try:
-            os.ftruncate(handle, size)
-            with open(handle, "wb", closefd=False) as file:
-                for part in parts:
-                    file.write(part)
-            self._end.sendall(_HEAD.pack(_BUFFER, size))
-            socket.send_fds(self._end, [b"F"], [handle])
-        finally:
-            os.close(handle)
-
-    def receive_buffer(self) -> Union[mmap.mmap, bytes]:
-        """Returns the next buffer, as memory that both sides share."""
-        _, size = _HEAD.unpack(self._exactly(_HEAD.size))
-        handle = self._descriptor()
-        try:
-            return mmap.mmap(handle, size) if size else b""
-        finally:
-            os.close(handle)
-
-    def _descriptor(self) -> int:
-        try:
-            data, handles, _, _ = socket.recv_fds(self._end, 1, 1)
-        except socket.timeout as error:
-            raise SilentError from error
-        if not data or not handles:
+        if kind != _JSON or length > _LONGEST_MESSAGE:
             raise ClosedError
-        return handles[0]
+        return json.loads(self._exactly(length))
 
     def _exactly(self, size: int) -> bytes:
         parts = bytearray()
@@ -115,10 +143,20 @@ class Wire:
 
 
 def send_segment(wire: Wire, segment: Segment) -> None:
-    """Sends a segment: what it is, then its times and values."""
+    """Sends a segment: its columns into the memory, then what and where they are."""
+    wire.memory.reset()
     heads: dict[str, Any] = {}
+    clocks: dict[int, tuple[int, int]] = {}
     for name, stream in segment.streams.items():
-        heads[name] = _head_of(stream.values)
+        # Rows of a table share one clock, in memory too.
+        times = stream.times_ns
+        address = int(times.__array_interface__["data"][0])
+        start, longest = clocks.get(address, (-1, -1))
+        if len(times) > longest:
+            start = _put_array(wire.memory, times)
+            clocks[address] = (start, len(times))
+        clock = {"at": start, "count": len(times)}
+        heads[name] = {"times": clock, **_head_of(wire.memory, stream.values)}
     wire.send(
         {
             "position": segment.position,
@@ -126,13 +164,6 @@ def send_segment(wire: Wire, segment: Segment) -> None:
             "streams": heads,
         }
     )
-    for stream in segment.streams.values():
-        _send_array(wire, stream.times_ns)
-        if isinstance(stream.values, EncodedImages):
-            frames = list(stream.values.frames)
-            wire.send_buffers(list(frames), sum(map(len, frames)))
-        elif stream.values.dtype.kind not in "OU":
-            _send_array(wire, stream.values)
 
 
 def receive_segment(wire: Wire) -> Union[Segment, Mapping[str, Any]]:
@@ -142,43 +173,47 @@ def receive_segment(wire: Wire) -> Union[Segment, Mapping[str, Any]]:
         return dict(head)
     streams = {}
     for name, said in head["streams"].items():
-        times = _array(wire, "<i8", [-1])
-        streams[name] = Stream(times, _column(wire, said))
+        clock = said["times"]
+        times = _array(wire.memory, "<i8", [clock["count"]], clock["at"])
+        streams[name] = Stream(times, _column(wire.memory, said))
+    wire.memory.shrink()
     return Segment(head["position"], streams, head["attributes"])
 
 
-def _head_of(values: Column) -> dict[str, Any]:
+def _head_of(memory: SharedMemory, values: Column) -> dict[str, Any]:
     if isinstance(values, EncodedImages):
         lengths = [len(frame) for frame in values.frames]
-        return {"encoding": values.encoding, "lengths": lengths}
+        start = memory.put(list(values.frames), sum(lengths))
+        return {"encoding": values.encoding, "lengths": lengths, "at": start}
+    shape = list(values.shape)
     if values.dtype.kind in "OU":
-        return {"texts": [str(text) for text in values.reshape(-1)]} | _shape(values)
-    return {"dtype": values.dtype.str} | _shape(values)
+        return {"texts": [str(text) for text in values.reshape(-1)], "shape": shape}
+    start = _put_array(memory, values)
+    return {"dtype": values.dtype.str, "shape": shape, "at": start}
 
 
-def _shape(values: np.ndarray) -> dict[str, Any]:
-    return {"shape": list(values.shape)}
+def _put_array(memory: SharedMemory, values: np.ndarray) -> int:
+    flat = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+    return memory.put([flat.data], flat.nbytes)
 
 
-def _column(wire: Wire, said: Mapping[str, Any]) -> Column:
+def _column(memory: SharedMemory, said: Mapping[str, Any]) -> Column:
     if "encoding" in said:
-        view = memoryview(wire.receive_buffer())
         ends = np.cumsum(said["lengths"], dtype=np.int64).tolist()
-        starts = [0, *ends[:-1]]
-        frames = tuple(bytes(view[a:b]) for a, b in zip(starts, ends))
+        view = memory.get(said["at"], ends[-1] if ends else 0)
+        frames = tuple(bytes(view[a:b]) for a, b in zip([0, *ends[:-1]], ends))
         return EncodedImages(frames, said["encoding"])
     if "texts" in said:
         texts = np.empty(len(said["texts"]), dtype=object)
         texts[:] = said["texts"]
         return texts.reshape(said["shape"])
-    return _array(wire, said["dtype"], said["shape"])
+    return _array(memory, said["dtype"], said["shape"], said["at"])
 
 
-def _send_array(wire: Wire, values: np.ndarray) -> None:
-    flat = np.ascontiguousarray(values)
-    wire.send_buffers([flat.reshape(-1).view(np.uint8).data], flat.nbytes)
-
-
-def _array(wire: Wire, dtype: str, shape: list[int]) -> np.ndarray:
-    buffer = wire.receive_buffer()
-    return np.frombuffer(buffer, dtype=dtype).reshape(shape)
+def _array(
+    memory: SharedMemory, dtype: str, shape: list[int], start: int
+) -> np.ndarray:
+    kind = np.dtype(dtype)
+    size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+    # The memory is written over by the next segment.
+    return np.frombuffer(memory.get(start, size), kind).reshape(shape).copy()

@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Optional
 from thresher.episodes.errors import UserError
 from thresher.pipelines.ingest.guard_wire import (
     ClosedError,
+    SharedMemory,
     SilentError,
     Wire,
     receive_segment,
@@ -32,11 +33,18 @@ from thresher.pipelines.ingest.recording import (
     Segment,
     SegmentPointer,
 )
-from thresher.pipelines.ingest.table_rules import damaged
+from thresher.pipelines.ingest.table_rules import MAX_SEGMENT_BYTES, damaged
 
 # Reading says that it lives with every frame and column; none takes this long.
 SILENT_SECONDS = 60.0
 _REMEDY = "copy the file again, or leave it out"
+# Segments are alike, so memory freed after one is wanted for the next; given back to
+# the system in between, its pages would be found and cleared anew, which costs more
+# than reading them.
+_KEEP_PAGES = {
+    "MALLOC_MMAP_THRESHOLD_": str(MAX_SEGMENT_BYTES),
+    "MALLOC_TRIM_THRESHOLD_": str(MAX_SEGMENT_BYTES),
+}
 
 
 class GuardedTable:
@@ -173,6 +181,7 @@ class _Child:
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
+        memory = os.memfd_create("thresher-segment")
         with theirs:
             self._process = subprocess.Popen(
                 [
@@ -180,13 +189,15 @@ class _Child:
                     "-m",
                     "thresher.pipelines.ingest.guard_child",
                     str(theirs.fileno()),
+                    str(memory),
                 ],
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), memory],
+                env={**os.environ, **_KEEP_PAGES},
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
         ours.settimeout(SILENT_SECONDS)
-        self._wire = Wire(ours)
+        self._wire = Wire(ours, SharedMemory(memory))
         self._owner = os.getpid()
 
     def _how_it_died(self) -> str:

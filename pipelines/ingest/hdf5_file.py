@@ -104,10 +104,12 @@ def _walk(
             raise DamagedRecordingError(
                 f"{file.filename}: more than {_MOST_OBJECTS:,} objects; {REMEDY}"
             )
-        reason = link_problem(file, f"{group.name.rstrip('/')}/{name}")
-        if reason:
-            found.refused[path] = reason
-            continue
+        # The way to this group was found sound; only what is no hard link needs more.
+        if group.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
+            reason = link_problem(file, f"{group.name.rstrip('/')}/{name}")
+            if reason:
+                found.refused[path] = reason
+                continue
         item = group[name]
         if isinstance(item, h5py.Group):
             address = _address(item)

@@ -14,7 +14,7 @@ from thresher.pipelines.ingest.recording import DamagedRecordingError
 
 # One segment is in memory as a whole, for a moment on both sides of the guard, and the
 # rest of a process needs its share of 1 GiB.
-MAX_SEGMENT_BYTES = 384 << 20
+MAX_SEGMENT_BYTES = 256 << 20
 # Called whenever reading got a step further.
 on_progress: list[Callable[[], None]] = []
 # An episode of five hours at 1 kHz is a broken header.

@@ -52,16 +52,45 @@ def csv_cells(
     path: Path,
     block: Block,
     names: Sequence[str],
-    wanted: Sequence[str],
+    kinds: Mapping[str, pa.DataType],
     delimiter: str,
 ) -> dict[str, pa.Array]:
-    """Returns the texts of wanted columns of a block, a line each.
+    """Returns wanted columns of a block, a line each; empty numbers are null.
+
+    Args:
+      path: The file, for errors.
+      block: The lines.
+      names: All columns of the file.
+      kinds: The wanted ones, and what they hold; numbers that turn out to be none make
+        a column of texts.
+      delimiter: Between cells.
 
     Raises:
       DamagedRecordingError: A line has another number of cells than the header.
     """
     lines = block.data.count(b"\n")
     _refuse_blank(path, block)
+    try:
+        table = _parsed(path, block, names, kinds, delimiter)
+    except pa.ArrowInvalid:
+        # Whatever is no number is found, with its line, among the texts.
+        texts = {name: pa.string() for name in kinds}
+        table = _parsed(path, block, names, texts, delimiter)
+    if kinds and table.num_rows != lines:
+        where = f"lines {block.first_line}-{block.first_line + lines - 1}"
+        rule = f"{table.num_rows} rows on {lines} lines: a cell holds a line break"
+        raise damaged(path, where, rule, "write one row a line")
+    return {name: pa.concat_arrays(table.column(name).chunks) for name in kinds}
+
+
+def _parsed(
+    path: Path,
+    block: Block,
+    names: Sequence[str],
+    kinds: Mapping[str, pa.DataType],
+    delimiter: str,
+) -> pa.Table:
+    """Parses a block; a ragged line is told, a cell of another kind is ArrowInvalid."""
     ragged: list[tuple[int, int]] = []
 
     def note(row: Any) -> str:
@@ -69,7 +98,7 @@ def csv_cells(
         return "error"
 
     try:
-        table = pacsv.read_csv(
+        return pacsv.read_csv(
             pa.py_buffer(block.data),
             read_options=pacsv.ReadOptions(
                 use_threads=False,
@@ -80,23 +109,21 @@ def csv_cells(
                 delimiter=delimiter, invalid_row_handler=note, ignore_empty_lines=False
             ),
             convert_options=pacsv.ConvertOptions(
-                include_columns=list(wanted),
-                column_types={name: pa.string() for name in wanted},
+                include_columns=list(kinds),
+                column_types=dict(kinds),
+                null_values=list(EMPTY),
                 strings_can_be_null=False,
             ),
         )
     except pa.ArrowInvalid as error:
+        if not ragged and not all(pa.types.is_string(k) for k in kinds.values()):
+            raise
         row, cells = ragged[0] if ragged else (1, -1)
         where = f"line {block.first_line + max(row, 1) - 1}"
         rule = f"{cells} cells where the header has {len(names)}"
         raise damaged(
             path, where, rule if ragged else str(error)[:300], REMEDY
         ) from error
-    if wanted and table.num_rows != lines:
-        where = f"lines {block.first_line}-{block.first_line + lines - 1}"
-        rule = f"{table.num_rows} rows on {lines} lines: a cell holds a line break"
-        raise damaged(path, where, rule, "write one row a line")
-    return {name: pa.concat_arrays(table.column(name).chunks) for name in wanted}
 
 
 def _refuse_blank(path: Path, block: Block) -> None:
@@ -138,31 +165,37 @@ def _flattened(prefix: str, row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]
             yield path, value
 
 
-def numbers_of_texts(
-    path: Path, name: str, texts: pa.Array, first_line: int, missing: str
+def numbers_of_cells(
+    path: Path, name: str, cells: pa.Array, first_line: int, missing: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the numbers of a column of texts, and which rows have one.
+    """Returns the numbers of a column, and which rows have one.
 
     Args:
       path: The file.
       name: The column.
-      texts: [N].
-      first_line: Of the first text.
+      cells: [N] numbers with nulls, or texts.
+      first_line: Of the first cell.
       missing: 'refuse' or 'skip': what an empty cell or a NaN does.
 
     Returns:
-      int64 or float64 [M], and bool [N] with M true.
+      int64, float64 or bool [M], and bool [N] with M true.
 
     Raises:
       DamagedRecordingError: A cell is no number, or missing under 'refuse'.
     """
-    trimmed = pc.utf8_trim_whitespace(texts)
-    absent = pc.is_in(trimmed, value_set=pa.array(EMPTY))
+    is_text = pa.types.is_string(cells.type)
+    trimmed = pc.utf8_trim_whitespace(cells) if is_text else cells
+    absent = (
+        pc.is_in(trimmed, value_set=pa.array(EMPTY)) if is_text else pc.is_null(cells)
+    )
     there = ~np.asarray(absent.to_numpy(zero_copy_only=False), dtype=bool)
     if missing == REFUSE and not there.all():
         row = int(np.flatnonzero(~there)[0])
-        _refuse_missing(path, name, first_line + row, texts[row].as_py())
-    kept = trimmed.filter(pa.array(there))
+        told = cells[row].as_py()
+        _refuse_missing(path, name, first_line + row, told or "empty or NaN")
+    kept = trimmed if there.all() else trimmed.filter(pa.array(there))
+    if not is_text:
+        return np.asarray(kept.to_numpy(zero_copy_only=False)), there
     values = _cast(kept)
     if values is None:
         row = _first_wrong(kept)
@@ -173,7 +206,7 @@ def numbers_of_texts(
 
 
 def _refuse_missing(path: Path, name: str, line: int, cell: Any) -> None:
-    rule = f"{name} is {cell!r}: there is no value"
+    rule = f"{name} is {cell}: there is no value"
     remedy = (
         "mend the line; or say missing: skip in the options, if fields have values "
     )

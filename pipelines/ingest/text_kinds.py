@@ -1,0 +1,48 @@
+"""What the columns of a text table hold, judged by their first cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from thresher.pipelines.ingest.delimited_pictures import looks_like_file
+from thresher.pipelines.ingest.text_rows import EMPTY
+
+NUMBERS = ("number", "whole number", "truth")
+# Cells of other kinds are taken as texts first.
+ARROW_KINDS = {"number": pa.float64(), "whole number": pa.int64()}
+_TRUTHS = ("true", "false")
+
+
+def kind_of(values: Sequence[Any]) -> str:
+    """Returns what a column holds, by its first values."""
+    told = [v for v in values if v is not None and v not in EMPTY]
+    if told and all(isinstance(v, str) and looks_like_file(v) for v in told):
+        return "picture"
+    if not all(not isinstance(v, str) or _is_number(v) for v in told):
+        return "text"
+    # What is always empty at first may be numbers later, and empty cells are none.
+    if told and all(isinstance(v, str) and _is_whole(v) for v in told):
+        return "whole number"
+    if told and all(isinstance(v, str) and v.strip().lower() in _TRUTHS for v in told):
+        return "truth"
+    return "number"
+
+
+def _is_whole(text: str) -> bool:
+    digits = text.strip()
+    is_plain = digits.lstrip("-").isdecimal() and digits.isascii()
+    return is_plain and -(2**63) <= int(digits) < 2**63
+
+
+def _is_number(text: str) -> bool:
+    if text.strip().lower() in _TRUTHS:
+        return True
+    try:
+        float(text)
+    except ValueError:
+        return False
+    # Python reads digits joined by underscores; no table means them.
+    return "_" not in text

@@ -57,7 +57,7 @@ class GuardedTable:
     """
 
     path: Path
-    format: ClassVar[str]
+    format: str = ""
     reader: ClassVar[Any]
 
     def __init__(self, path: Path, options: Mapping[str, str]) -> None:

@@ -48,7 +48,7 @@ NAMES = sorted(SAMPLES)
 @pytest.fixture(scope="module")
 def ingested(tmp_path_factory):
     """Ingests a sample once, however many tests look at it."""
-    done: dict[str, tuple] = {}
+    done = {}
 
     def ingested(name):
         path = sample(SAMPLES[name][0])

@@ -11,6 +11,7 @@ import numpy as np
 
 from thresher.episodes.errors import UserError
 from thresher.episodes.images import EncodedImages
+from thresher.episodes.spec import Column
 from thresher.pipelines.ingest.guarded_table import GuardedTable
 from thresher.pipelines.ingest.recording import (
     Contents,
@@ -53,7 +54,7 @@ class UnrulyReader:
             self._misbehave(field)
         texts = np.empty((3, 2), dtype=object)
         texts[:] = [["a", "ø"], ["", "\n"], ["b", "\ud7ff"]]
-        columns = {
+        columns: dict[str, Column] = {
             "numbers": np.arange(6, dtype=">f4").reshape(3, 2),
             "empty": np.zeros((3, 0)),
             "none": np.zeros((0, 4), np.int32),

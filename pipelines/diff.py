@@ -30,6 +30,7 @@ class VersionDiff:
       features: A sentence for each feature that was added, removed or changed.
       ratios: For each split successes and failures before and after.
       statistics: A sentence for each feature whose mean moved noticeably.
+      reweighted: Ids with the sampling weight before and after, where that differs.
     """
 
     added: tuple[str, ...]
@@ -40,6 +41,9 @@ class VersionDiff:
     features: tuple[str, ...]
     ratios: Mapping[str, tuple[tuple[int, int], tuple[int, int]]]
     statistics: tuple[str, ...] = ()
+    reweighted: Mapping[str, tuple[float, float]] = dataclasses.field(
+        default_factory=dict
+    )
 
     def __bool__(self) -> bool:
         """Whether anything differs."""
@@ -51,6 +55,7 @@ class VersionDiff:
                 self.relabelled,
                 self.moved,
                 self.features,
+                self.reweighted,
             )
         )
 
@@ -70,6 +75,9 @@ class VersionDiff:
             self.moved,
             lambda splits: f"moved from {splits[0]} to {splits[1]}",
         )
+        if self.reweighted:
+            ids = tuple(self.reweighted)
+            yield f"{len(ids):,} episodes with another sampling weight: {_some(ids)}"
         yield from self.features
         for split, (before, after) in self.ratios.items():
             if before != after:
@@ -102,6 +110,11 @@ def diff(before: Version, after: Version) -> VersionDiff:
         features=tuple(_feature_changes(before.spec, after.spec)),
         ratios=_ratios(before, after),
         statistics=tuple(_moved_means(before, after)),
+        reweighted={
+            key: weights
+            for key in both
+            if (weights := (_weight(old[key]), _weight(new[key])))[0] != weights[1]
+        },
     )
 
 
@@ -150,6 +163,11 @@ def _ratios(
         )
         for split in sorted({split for split, _ in (*old, *new)})
     }
+
+
+def _weight(rows: list[dict[str, Any]]) -> float:
+    # Versions of other makers say nothing of weights.
+    return float(rows[0].get("sampling_weight", 1.0))
 
 
 def _outcomes(version: Version) -> Counter[tuple[str, str]]:

@@ -15,6 +15,7 @@ from thresher.pipelines import write
 from thresher.pipelines.ancestry import ancestry
 from thresher.pipelines.build import build_version
 from thresher.pipelines.derive import Derivation, derive_version
+from thresher.pipelines.diff import diff
 from thresher.pipelines.plan import PlanConfig
 from thresher.pipelines.rebalance import RebalanceConfig
 from thresher.pipelines.runners import local_options
@@ -135,6 +136,9 @@ def test_weights_drop_nothing_and_are_passed_on(parent, tmp_path):
     for row in rows:
         mass[row["success"]] += row["sampling_weight"]
     assert mass["yes"] == pytest.approx(mass["no"])
+    told = diff(parent, found)
+    assert set(told.reweighted) == set(found.index["episode_id"].to_pylist())
+    assert "60 episodes with another sampling weight" in next(told.sentences())
     again = derive(found, where="num_steps > 1", data_dir=tmp_path)
     assert dict(
         zip(

@@ -29,13 +29,7 @@ from mcap.writer import CompressionType
 from mcap.writer import Writer as McapWriter
 
 from thresher.benchmarks.fuzz_tables import mutations
-from thresher.episodes.errors import UserError
-from thresher.pipelines.ingest.assemble import Assembled
-from thresher.pipelines.ingest.convert import Conversion, Origin
-from thresher.pipelines.ingest.formats import open_recording
-from thresher.pipelines.ingest.mapping import LogMapping
-from thresher.pipelines.ingest.mapping_file import load_mapping
-from thresher.tests.pipelines.ingest.tiny_logs import (
+from thresher.benchmarks.sound_logs import (
     arm_ros2_rows,
     arm_rows,
     at,
@@ -44,6 +38,12 @@ from thresher.tests.pipelines.ingest.tiny_logs import (
     write_ros2_bag,
     write_ros2_mcap,
 )
+from thresher.episodes.errors import UserError
+from thresher.pipelines.ingest.assemble import Assembled
+from thresher.pipelines.ingest.convert import Conversion, Origin
+from thresher.pipelines.ingest.formats import open_recording
+from thresher.pipelines.ingest.mapping import LogMapping
+from thresher.pipelines.ingest.mapping_file import load_mapping
 
 CASE_SECONDS = 20
 CASE_BYTES = 6 << 30

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from thresher.benchmarks.sound_logs import SECOND, picture
 from thresher.episodes.contract import violations
 from thresher.episodes.images import EncodedImages, encode_images
 from thresher.episodes.metadata import Provenance, Success
@@ -15,7 +16,7 @@ from thresher.pipelines.ingest.columns import stream_of
 from thresher.pipelines.ingest.mapping_file import load_mapping
 from thresher.pipelines.ingest.recording import Segment, Stream
 from thresher.pipelines.ingest.ticks import RefusedSegment
-from thresher.tests.pipelines.ingest.tiny_logs import SECOND, picture, write_mapping
+from thresher.tests.pipelines.ingest.tiny_logs import write_mapping
 
 TABLE = """
 name: table

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from thresher.benchmarks.sound_logs import SECOND, T0, at
 from thresher.pipelines.ingest.assemble import Assembled
 from thresher.pipelines.ingest.convert import Conversion, Origin
 from thresher.pipelines.ingest.mapping_file import load_mapping
 from thresher.pipelines.ingest.recording import Message
-from thresher.tests.pipelines.ingest.tiny_logs import SECOND, T0, at, write_mapping
+from thresher.tests.pipelines.ingest.tiny_logs import write_mapping
 
 MAPPING = """
 name: cut

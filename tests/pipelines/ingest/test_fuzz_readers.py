@@ -10,9 +10,9 @@ from mcap.writer import CompressionType
 from mcap.writer import Writer as McapWriter
 
 from thresher.benchmarks.fuzz_readers import KINDS, cases, mapping_of, outcome, run
+from thresher.benchmarks.sound_logs import at
 from thresher.pipelines.ingest.mcap_log import McapLog
 from thresher.pipelines.ingest.recording import DamagedRecordingError
-from thresher.tests.pipelines.ingest.tiny_logs import at
 
 SAMPLE = 40
 

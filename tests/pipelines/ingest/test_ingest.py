@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 
+from thresher.benchmarks.sound_logs import arm_rows, at, write_json_mcap, write_ros1_bag
 from thresher.episodes.contract import violations
 from thresher.episodes.errors import UserError
 from thresher.episodes.raw_log import RawLogReader, RawLogWriter
@@ -16,13 +17,9 @@ from thresher.pipelines.stage import local_options
 from thresher.tests.episodes.tiny import TINY_SPEC, tiny_episode
 from thresher.tests.pipelines.ingest.tiny_logs import (
     ARM_MAPPING,
-    arm_rows,
-    at,
     episodes_of,
     ingest_here,
-    write_json_mcap,
     write_mapping,
-    write_ros1_bag,
 )
 
 

@@ -8,6 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from thresher.benchmarks.sound_logs import (
+    arm_ros2_rows,
+    arm_rows,
+    picture,
+    write_json_mcap,
+    write_ros1_bag,
+    write_ros2_bag,
+    write_ros2_mcap,
+)
 from thresher.episodes.contract import violations
 from thresher.episodes.errors import UserError
 from thresher.episodes.raw_log import RawLogReader
@@ -17,16 +26,9 @@ from thresher.pipelines.ingest.inspect import inspect
 from thresher.pipelines.ingest.mapping_file import load_mapping
 from thresher.pipelines.ingest.suggest import suggest
 from thresher.tests.pipelines.ingest.tiny_logs import (
-    arm_ros2_rows,
-    arm_rows,
     episodes_of,
     ingest_here,
-    picture,
-    write_json_mcap,
     write_mapping,
-    write_ros1_bag,
-    write_ros2_bag,
-    write_ros2_mcap,
 )
 
 

@@ -9,11 +9,7 @@ import pytest
 from mcap.writer import CompressionType
 from mcap.writer import Writer as McapWriter
 
-from thresher.episodes.errors import UserError
-from thresher.pipelines.ingest.mcap_log import McapLog
-from thresher.pipelines.ingest.mcap_records import read_skeleton
-from thresher.pipelines.ingest.recording import DamagedRecordingError
-from thresher.tests.pipelines.ingest.tiny_logs import (
+from thresher.benchmarks.sound_logs import (
     arm_ros2_rows,
     arm_rows,
     at,
@@ -21,6 +17,10 @@ from thresher.tests.pipelines.ingest.tiny_logs import (
     write_json_mcap,
     write_ros2_mcap,
 )
+from thresher.episodes.errors import UserError
+from thresher.pipelines.ingest.mcap_log import McapLog
+from thresher.pipelines.ingest.mcap_records import read_skeleton
+from thresher.pipelines.ingest.recording import DamagedRecordingError
 
 FIELDS = ["/state.q", "/command.dq"]
 

@@ -7,6 +7,7 @@ import base64
 import numpy as np
 import pytest
 
+from thresher.benchmarks.sound_logs import picture
 from thresher.episodes.errors import UserError
 from thresher.episodes.images import decode_image, encode_image
 from thresher.pipelines.ingest.message_fields import (
@@ -16,7 +17,6 @@ from thresher.pipelines.ingest.message_fields import (
     parse_field,
 )
 from thresher.pipelines.ingest.message_images import ImageValueError, image_of
-from thresher.tests.pipelines.ingest.tiny_logs import picture
 
 ARM = {
     "name": ["hip", "knee"],

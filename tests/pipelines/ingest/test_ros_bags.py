@@ -8,17 +8,13 @@ import struct
 import numpy as np
 import pytest
 
+from thresher.benchmarks.sound_logs import at, write_ros1_bag, write_ros2_bag
 from thresher.episodes.errors import UserError
 from thresher.pipelines.ingest.formats import find_recordings
 from thresher.pipelines.ingest.recording import DamagedRecordingError
 from thresher.pipelines.ingest.ros1_bag import Ros1Bag, Ros1SplitBag
 from thresher.pipelines.ingest.ros1_records import read_skeleton
 from thresher.pipelines.ingest.ros2_bag import Ros2Bag
-from thresher.tests.pipelines.ingest.tiny_logs import (
-    at,
-    write_ros1_bag,
-    write_ros2_bag,
-)
 
 FIELDS = ["/state.data", "/says.data"]
 

@@ -43,6 +43,7 @@ def serve(wire: Wire) -> None:
     """Answers requests until the host goes."""
     tables: OrderedDict[str, EpisodeTable] = OrderedDict()
     _give_signs_of_life(wire)
+    wire.send({"ready": True})
     while True:
         try:
             request = wire.receive()

@@ -172,10 +172,12 @@ def receive_segment(wire: Wire) -> Union[Segment, Mapping[str, Any]]:
     if "streams" not in head:
         return dict(head)
     streams = {}
+    clocks: dict[tuple[int, int], np.ndarray] = {}
     for name, said in head["streams"].items():
-        clock = said["times"]
-        times = _array(wire.memory, "<i8", [clock["count"]], clock["at"])
-        streams[name] = Stream(times, _column(wire.memory, said))
+        place = (said["times"]["at"], said["times"]["count"])
+        if place not in clocks:
+            clocks[place] = _array(wire.memory, "<i8", [place[1]], place[0])
+        streams[name] = Stream(clocks[place], _column(wire.memory, said))
     wire.memory.shrink()
     return Segment(head["position"], streams, head["attributes"])
 

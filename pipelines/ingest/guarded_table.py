@@ -37,6 +37,9 @@ from thresher.pipelines.ingest.table_rules import MAX_SEGMENT_BYTES, damaged
 
 # Reading says that it lives with every frame and column; none takes this long.
 SILENT_SECONDS = 60.0
+# Importing NumPy from a slow disk on a busy machine.
+_START_SECONDS = 300.0
+_CHILD_MODULE = "thresher.pipelines.ingest.guard_child"
 _REMEDY = "copy the file again, or leave it out"
 # Segments are alike, so memory freed after one is wanted for the next; given back to
 # the system in between, its pages would be found and cleared anew, which costs more
@@ -187,7 +190,7 @@ class _Child:
                 [
                     sys.executable,
                     "-m",
-                    "thresher.pipelines.ingest.guard_child",
+                    _CHILD_MODULE,
                     str(theirs.fileno()),
                     str(memory),
                 ],
@@ -196,9 +199,18 @@ class _Child:
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
-        ours.settimeout(SILENT_SECONDS)
         self._wire = Wire(ours, SharedMemory(memory))
         self._owner = os.getpid()
+        ours.settimeout(_START_SECONDS)
+        try:
+            self._wire.receive()
+        except (ClosedError, SilentError) as error:
+            self._end()
+            raise UserError(
+                f"the process that reads tables does not start ({sys.executable} -m "
+                f"{_CHILD_MODULE}); does `{sys.executable} -c 'import thresher'` work?"
+            ) from error
+        ours.settimeout(SILENT_SECONDS)
 
     def _how_it_died(self) -> str:
         assert self._process is not None

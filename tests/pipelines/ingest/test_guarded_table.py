@@ -27,7 +27,7 @@ def table():
 @pytest.fixture
 def impatient(monkeypatch):
     guarded_table.close_child()
-    monkeypatch.setattr(guarded_table, "SILENT_SECONDS", 2.0)
+    monkeypatch.setattr(guarded_table, "SILENT_SECONDS", 4.0)
     yield
     guarded_table.close_child()
 
@@ -104,6 +104,13 @@ def test_errors_keep_their_kind_and_words(table):
 def test_a_fault_of_ours_is_no_damage_of_the_file(table):
     with pytest.raises(RuntimeError, match="ZeroDivisionError: ours"):
         table.read(POINTER, ["fault"])
+
+
+def test_a_child_that_does_not_start_is_told(monkeypatch, table):
+    guarded_table.close_child()
+    monkeypatch.setattr(guarded_table, "_CHILD_MODULE", "thresher.nothing_of_the_kind")
+    with pytest.raises(UserError, match=r"does not start.*import thresher"):
+        table.read(POINTER, [])
 
 
 def test_what_libraries_print_does_not_get_between(table):

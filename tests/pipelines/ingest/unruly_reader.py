@@ -74,7 +74,7 @@ class UnrulyReader:
         elif how == "hang":
             time.sleep(1000)
         elif how == "slow":
-            for _ in range(4):
+            for _ in range(8):
                 time.sleep(0.6)
                 Budget(self.path, "").spend(0, "a step further")
         elif how == "memory":

@@ -107,6 +107,10 @@ def stop(folder: Path) -> None:
     for file in sorted(folder.absolute().glob("*.pid")):
         kill(file)
         file.unlink()
+    upload = folder.absolute() / "upload"
+    if upload.exists():
+        shutil.rmtree(upload.read_text(), ignore_errors=True)
+        upload.unlink()
 
 
 def kill(pid_file: Path) -> None:
@@ -159,12 +163,27 @@ def _write_settings(folder: Path, slots: int) -> int:
         "jobmanager.rpc.port": str(rpc),
         "taskmanager.numberOfTaskSlots": str(slots),
         "io.tmp.dirs": str(folder / "tmp"),
+        "web.upload.dir": str(_upload_folder(folder)),
     }
     (folder / "conf").mkdir(exist_ok=True)
     (folder / "tmp").mkdir(exist_ok=True)
     lines = [f"{name}: {value}\n" for name, value in {**_SETTINGS, **own}.items()]
     (folder / "conf" / "config.yaml").write_text("".join(lines))
     return rest
+
+
+def _upload_folder(folder: Path) -> Path:
+    """Returns where a job's jars arrive: in memory, if there is such a place.
+
+    The job manager waits for the disk several times for each of a hundred jars, which
+    takes 10 s and more where the disk is slow to say that something is on it.
+    """
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        return folder / "tmp"
+    made = memory / f"thresher-flink-{folder.name}-{os.getpid()}"
+    (folder / "upload").write_text(str(made))
+    return made
 
 
 def _launch(folder: Path, name: str, main: str) -> None:

@@ -221,6 +221,17 @@ def verify(
     typer.echo(f"{version} is as it was sealed")
 
 
+def copy(
+    source: Annotated[str, typer.Argument(help="A version: folder, gs://, s3://, …")],
+    target: Annotated[str, typer.Argument(help="Its folder-to-be, likewise.")],
+) -> None:
+    """Copy a version to or from a bucket, checked on the way; resumes where it was."""
+    from thresher.pipelines.transfer import copy_version
+
+    count = copy_version(source, target)
+    typer.echo(f"{target}: {count} files copied, all as they were sealed")
+
+
 def diff(
     before: Annotated[Path, typer.Argument(help=_VERSION_HELP)],
     after: Annotated[Path, typer.Argument(help="Folder of another.")],
@@ -311,6 +322,14 @@ def register(app: typer.Typer) -> None:
     beam: tuple[Callable[..., None], ...] = (build, derive, export)
     for command in beam:
         app.command(context_settings=BEAM)(command)
-    alone: tuple[Callable[..., None], ...] = (new, show, log, verify, diff, episodes)
+    alone: tuple[Callable[..., None], ...] = (
+        new,
+        show,
+        log,
+        verify,
+        copy,
+        diff,
+        episodes,
+    )
     for command in alone:
         app.command()(command)

@@ -9,6 +9,7 @@ from thresher.episodes.spec import EpisodeSpec
 from thresher.episodes.version import PICTURE
 
 _SHOWN_ENTRIES = 8
+_ACROSS = "\n{} near duplicates stand in more than one split: perhaps a leak.\n"
 _PICTURE_NOTE = (
     "The first successes (green) and failures (orange) of the training split.\n"
 )
@@ -108,10 +109,12 @@ def _flags(lineage: Mapping[str, Any]) -> str:
         return ""
     rows = list(lineage["flags"].items())
     released = lineage["episodes"]["released"]
+    across = lineage["episodes"]["near_duplicates_across_splits"]
     return (
         "## To look at\n\nEpisodes that are in, and that a check remarked on "
         "(`flags` in `episodes.parquet`).\n\n"
         + _table(("check", "episodes"), rows)
+        + (_ACROSS.format(across) if across else "")
         + (f"\n{released} of them were let go by a rule.\n" if released else "")
     )
 

@@ -64,6 +64,9 @@ def _history_lines(version: Version) -> Iterator[str]:
     for stage, reasons in sorted(lineage["excluded"].items()):
         told = ", ".join(f"{why} {count:,}" for why, count in sorted(reasons.items()))
         yield f"  left out by {stage}: {told}"
+    across = counts.get("near_duplicates_across_splits", 0)
+    if across:
+        yield f"  near duplicates stand in more than one split: {across:,}"
     if lineage["flags"]:
         told = ", ".join(f"{why} {n:,}" for why, n in lineage["flags"].items())
         yield f"  flagged: {told}"

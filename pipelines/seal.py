@@ -231,6 +231,7 @@ def _lineage(sealing: Sealing) -> dict[str, Any]:
             "written": sum(unit.count for unit in sealing.units),
             "flagged": sum(bool(bench.stage[row] == 0) for row in bench.flags),
             "near_duplicates": selection.near_duplicates,
+            "near_duplicates_across_splits": selection.near_across_splits,
             "released": int(selection.released),
         },
         "excluded": bench.counts(),

@@ -41,6 +41,7 @@ class Selection:
       strata: What rebalancing did.
       mixed: Episodes of the training split by source, before and after mixing.
       near_duplicates: Episodes that look like another one.
+      near_across_splits: Looks that stand in more than one split: perhaps a leak.
       released: Episodes that a rule let go.
     """
 
@@ -49,6 +50,7 @@ class Selection:
     strata: list[StratumReport] = dataclasses.field(default_factory=list)
     mixed: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     near_duplicates: int = 0
+    near_across_splits: int = 0
     released: int = 0
 
 
@@ -64,8 +66,9 @@ def select(index: Path, recipe: Recipe, sources: Sequence[Source]) -> Selection:
     selection.released = judge(bench, recipe)
     _apply_conditions(bench, recipe, sources)
     _drop_copies(bench)
-    _find_near_duplicates(selection, recipe)
+    looks = _find_near_duplicates(selection, recipe)
     _split(bench, recipe)
+    selection.near_across_splits = _straddling(bench, looks)
     before = {name: _outcomes(bench, name) for name in bench.split_names}
     if recipe.is_mixed:
         selection.mixed = mix_training(bench, recipe, sources)
@@ -116,7 +119,8 @@ def _drop_copies(bench: Workbench) -> None:
     bench.exclude(copies, "duplicate", "duplicate: same content as another")
 
 
-def _find_near_duplicates(selection: Selection, recipe: Recipe) -> None:
+def _find_near_duplicates(selection: Selection, recipe: Recipe) -> np.ndarray:
+    """Counts near duplicates, or drops them; returns what each row looks like."""
     bench = selection.bench
     looks = np.zeros(len(bench.stage), np.uint64)
     for first, table in bench.batches(["near_digest"]):
@@ -135,6 +139,15 @@ def _find_near_duplicates(selection: Selection, recipe: Recipe) -> None:
     else:
         for row in again.tolist():
             bench.flags.setdefault(row, []).append(message)
+    return looks
+
+
+def _straddling(bench: Workbench, looks: np.ndarray) -> int:
+    """Returns how many looks stand in more than one split."""
+    rows = bench.kept
+    rows = rows[looks[rows] != 0]
+    pairs = np.unique(np.stack([looks[rows], bench.split[rows].astype("u8")]), axis=1)
+    return int((np.unique(pairs[0], return_counts=True)[1] > 1).sum())
 
 
 def _split(bench: Workbench, recipe: Recipe) -> None:

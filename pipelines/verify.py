@@ -101,7 +101,16 @@ def _foreign(folder: Path, sealed: dict[str, Any]) -> list[Damage]:
 def _read_checksums(path: Path) -> dict[str, dict[str, Any]]:
     if _kind(path) != "" or path.stat().st_size > _MOST_CHECKSUM_BYTES:
         raise ValueError("it is no file of checksums")
-    text = path.read_text()
+    return read_checksums(path.read_text())
+
+
+def read_checksums(text: str) -> dict[str, dict[str, Any]]:
+    """Returns bytes and sha256 of every file of a version, by name.
+
+    Raises:
+      ValueError: It is not as a seal writes it, or names anything but files of the
+        version's own folder.
+    """
     content = json.loads(text)
     # As the seal wrote it: a flipped bit between the numbers counts, too.
     if json.dumps(content, indent=1, sort_keys=True) + "\n" != text:

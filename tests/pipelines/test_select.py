@@ -155,6 +155,7 @@ def test_near_duplicates_are_counted_and_dropped_if_asked(tmp_path):
     told = _build_of(tmp_path / "a", [*_good(), first, twin])
     assert told.lineage["episodes"]["near_duplicates"] == 1
     assert told.lineage["flags"] == {"near duplicate": 1}
+    assert told.lineage["episodes"]["near_duplicates_across_splits"] == 0
     dropped = _build_of(tmp_path / "b", [*_good(), first, twin], near_duplicates="drop")
     assert dropped.index.num_rows == told.index.num_rows - 1
     assert dropped.lineage["excluded"]["near duplicate"] == {"near duplicate": 1}
@@ -223,3 +224,22 @@ def test_logs_that_are_added_move_no_episode_to_another_split(tmp_path):
     )
     for row in first.index.to_pylist():
         assert splits[row["episode_id"]] == row["split"]
+
+
+def test_near_duplicates_in_two_splits_are_told(tmp_path):
+    from thresher.pipelines.split import SplitConfig
+
+    episodes = []
+    for number, kind in ((400, "train"), (401, "eval")):
+        first = tiny_episode(400, transitions=4)
+        frames = first.steps["observation/image"].frames
+        middle = tiny_episode(number, transitions=4).steps["observation/image"].frames
+        images = EncodedImages((*frames[:2], middle[2], *frames[3:]), "png")
+        changed = _changed(first, observation__image=images)
+        environment = {"object_set": kind}
+        episodes.append(_relabelled(changed, environment=environment, scene_id=kind))
+    split = SplitConfig(held_out=("object_set", "eval"))
+    version = _build_of(tmp_path, [*_good(), *episodes], split=split)
+    assert version.lineage["episodes"]["near_duplicates_across_splits"] == 1
+    card = (version.path / "README.md").read_text()
+    assert "1 near duplicates stand in more than one split" in card

@@ -34,8 +34,9 @@ RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
 SECOND = 10**9
 T0 = 1_700_000_000 * SECOND
 JOINT_HZ, ODOMETRY_EVERY, CAMERA_EVERY = 200, 4, 8
-# Silence between episodes, so that a log of any length is read in bounded memory.
-EPISODE_SECONDS, SILENCE_SECONDS = 60, 5
+# Silence between episodes, so that a log of any length is read in bounded memory; an
+# episode comes close to the limit of what one may hold.
+EPISODE_SECONDS, SILENCE_SECONDS = 105, 5
 REPEATS = 3
 
 MAPPING = """
@@ -209,7 +210,9 @@ def write_mcap_json(path: Path, megabytes: float) -> Path:
         for number in range(int(megabytes * 1e6 / 190)):
             q = [number + k + 0.5 for k in range(7)]
             data = json.dumps({"position": q, "velocity": q}).encode()
+            episodes = number // (EPISODE_SECONDS * JOINT_HZ)
             now = T0 + number * (SECOND // JOINT_HZ)
+            now += episodes * SILENCE_SECONDS * SECOND
             writer.add_message(channel, now, data, now)
         writer.finish()
     return path
@@ -276,6 +279,7 @@ def _json_mapping() -> str:
 name: speed
 robot: generated
 clock: {stream: /joints.position, rate_hz: 20}
+episodes: {by: gap, seconds: 3}
 features: {observation/q: {from: /joints.position, shape: [7]}}
 action: {from: /joints.velocity, shape: [7]}
 """

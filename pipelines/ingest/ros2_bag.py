@@ -22,6 +22,7 @@ from thresher.pipelines.ingest.time_order import Timed, merged
 from thresher.pipelines.ingest.topic_log import TopicChannel, TopicLog
 
 METADATA = "metadata.yaml"
+_BAG_KEY = "rosbag2_bagfile_information"
 _MAX_METADATA_BYTES = 16 << 20
 _STORAGE_SUFFIXES = (".db3", ".mcap", ".db3.zstd", ".mcap.zstd")
 
@@ -57,7 +58,7 @@ class Ros2Bag(TopicLog):
     def recognises(path: Path) -> bool:
         """Whether it is a bag's folder or one of its databases."""
         if path.is_dir():
-            return (path / METADATA).is_file() or any(
+            return _is_metadata(path / METADATA) or any(
                 is_database(file) for file in path.glob("*.db3")
             )
         return is_database(path)
@@ -175,17 +176,25 @@ class Ros2Bag(TopicLog):
             damage.append(error)
 
 
+def _is_metadata(file: Path) -> bool:
+    """Whether a file is a bag's metadata: others call theirs so too."""
+    if not file.is_file():
+        return False
+    with open(file, "rb") as opened:
+        return _BAG_KEY.encode() in opened.read(4096)
+
+
 def read_metadata(file: Path) -> BagMetadata:
     """Reads a bag's metadata.yaml.
 
     Raises:
       DamagedRecordingError: It is not one, or says a compression that is not read.
     """
-    problem: object = "it has no 'rosbag2_bagfile_information'"
+    problem: object = f"it has no {_BAG_KEY!r}"
     try:
         with open(file, encoding="utf-8") as opened:
             loaded = yaml.safe_load(opened.read(_MAX_METADATA_BYTES))
-        return _metadata_of(loaded["rosbag2_bagfile_information"])
+        return _metadata_of(loaded[_BAG_KEY])
     except (KeyError, TypeError, AttributeError):
         pass
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -30,11 +30,15 @@ _COUNTS = "SELECT topic_id, count(*) FROM messages GROUP BY topic_id"
 
 
 def is_database(path: Path) -> bool:
-    """Whether a file is an SQLite database with a bag's suffix or tables."""
+    """Whether a file is an SQLite database with a bag's suffix, or a bag's tables."""
     if not path.is_file():
         return False
     with open(path, "rb") as file:
-        return file.read(len(_MAGIC)) == _MAGIC
+        # The tables of a database are named in its first page.
+        head = file.read(4096)
+    if head[: len(_MAGIC)] != _MAGIC:
+        return False
+    return path.suffix == ".db3" or (b"topics" in head and b"messages" in head)
 
 
 class Ros2Database:

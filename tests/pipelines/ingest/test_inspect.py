@@ -146,6 +146,20 @@ def test_a_format_is_recognised_by_its_bytes_whatever_it_is_called(tmp_path):
     assert find_format(folder).name == "ros2_bag"
 
 
+def test_other_people_s_metadata_and_databases_are_no_bags(tmp_path):
+    import sqlite3
+
+    (tmp_path / "metadata.yaml").write_text("author: somebody")
+    with sqlite3.connect(tmp_path / "birds.sqlite") as connection:
+        connection.execute("CREATE TABLE birds (name TEXT)")
+    with pytest.raises(UserError, match="holds no recording"):
+        find_recordings(tmp_path)
+    bag = write_ros2_bag(tmp_path / "two", [("/a", 0.0, [1])])
+    renamed = tmp_path / "bag.sqlite"
+    next(bag.glob("*.db3")).rename(renamed)
+    assert find_format(renamed).name == "ros2_bag"
+
+
 def test_what_nobody_reads_is_named_with_what_is_read(tmp_path):
     (tmp_path / "notes.md").write_text("hello")
     with pytest.raises(UserError, match="read are ros2_bag, mcap"):

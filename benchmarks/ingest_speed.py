@@ -238,7 +238,9 @@ def library_mcap_json(path: Path) -> int:
 def library_rosbags(path: Path) -> int:
     from rosbags.highlevel import AnyReader
 
-    with AnyReader([path]) as reader:
+    # Its own protocol of paths asks for more than Python 3.9's have.
+    paths: list[Any] = [path]
+    with AnyReader(paths) as reader:
         read = (reader.deserialize(data, c.msgtype) for c, _, data in reader.messages())
         return sum(1 for _ in read)
 

@@ -17,7 +17,7 @@ from thresher.pipelines.ingest.report import (
     RecordingReport,
     read_report,
 )
-from thresher.pipelines.ingest.sources import find_all
+from thresher.pipelines.ingest.sources import Found, find_all
 from thresher.pipelines.stage import local_options, run_stage
 
 REPORT = "ingest.json"
@@ -47,7 +47,7 @@ def ingest(
         recordings, with the first reason; the report is written nevertheless.
     """
     meaning = load_mapping(mapping)
-    found = find_all(sources, meaning.format)
+    found = _outside(find_all(sources, meaning.format), out)
     require_writable(out)
     units = [ingest_unit(one, meaning, out) for one in found]
     for unit in units:
@@ -59,6 +59,12 @@ def ingest(
     if report.episodes == 0:
         raise UserError(_nothing(report, out))
     return report
+
+
+def _outside(found: Sequence[Found], out: Path) -> list[Found]:
+    """Returns recordings that are not what an earlier ingest wrote."""
+    own = out.resolve()
+    return [one for one in found if own not in one.path.resolve().parents]
 
 
 def ingested_logs(out: Path) -> list[Path]:

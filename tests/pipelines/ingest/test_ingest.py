@@ -207,3 +207,25 @@ def test_logs_without_a_clock_in_the_mapping_are_refused(tmp_path, logs):
     text = ARM_MAPPING.replace("clock: {stream: /state.q}\n", "")
     with pytest.raises(UserError, match="the mapping has no clock"):
         ingest_here(logs, write_mapping(tmp_path, text), tmp_path / "out")
+
+
+def test_an_output_folder_among_the_recordings_is_not_ingested(tmp_path, logs):
+    mapping = write_mapping(tmp_path)
+    for _ in range(2):
+        report = ingest_here(logs, mapping, logs / "out")
+        assert [r.source for r in report.recordings] == [
+            "c.mcap",
+            "monday/a.mcap",
+            "monday/b.mcap",
+        ]
+
+
+def test_what_a_killed_ingest_left_half_written_is_written_anew(tmp_path, logs):
+    mapping = write_mapping(tmp_path)
+    ingest_here(logs, mapping, tmp_path / "whole")
+    half = tmp_path / "out" / "monday" / ".a.mcap.mcap.partial"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half")
+    ingest_here(logs, mapping, tmp_path / "out")
+    assert _bytes(tmp_path / "out") == _bytes(tmp_path / "whole")
+    assert not half.exists()

@@ -11,8 +11,7 @@ import numpy as np
 from thresher.episodes.images import EncodedImages
 from thresher.episodes.spec import Column, FeatureSpec
 from thresher.pipelines.ingest.mapping import MappedFeature
-from thresher.pipelines.ingest.message_images import sniff
-from thresher.pipelines.ingest.picture import PictureError, conform
+from thresher.pipelines.ingest.picture import PictureError, conform, sniff
 from thresher.pipelines.ingest.recording import Stream
 
 

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from thresher.episodes.errors import UserError, unknown_name
-from thresher.pipelines.ingest.message_images import image_of, is_image, sniff
+from thresher.pipelines.ingest.message_images import image_of, is_image
+from thresher.pipelines.ingest.picture import sniff
 
 # Stands for "this message has no such element", which is no error: a /tf message
 # holds some frames and the next one others.

@@ -11,12 +11,12 @@ import io
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from thresher.episodes.errors import UserError
 from thresher.episodes.images import encode_image
+from thresher.pipelines.ingest.picture import UNREADABLE, sniff
 
-_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 # compressed_depth_image_transport writes three numbers before the PNG.
 _DEPTH_HEAD = 12
 # dtype, channels, and the order that makes them RGB(A) or grey.
@@ -37,13 +37,6 @@ _PIXELS: dict[str, tuple[str, int, tuple[int, ...]]] = {
 
 class ImageValueError(ValueError):
     """A picture in a message that is not a readable one."""
-
-
-def sniff(data: bytes) -> str:
-    """Returns 'jpeg', 'png' or '' by the first bytes of a file."""
-    if data[:3] == _JPEG:
-        return "jpeg"
-    return "png" if data[:8] == _PNG else ""
 
 
 def is_image(record: Any) -> bool:
@@ -103,7 +96,7 @@ def _compressed(data: bytes, declared: str) -> bytes | np.ndarray:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
             pixels = np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except UNREADABLE as error:
         raise ImageValueError(
             f"a picture of format {declared!r} and {len(data)} bytes cannot be read "
             f"({error})"
@@ -120,7 +113,7 @@ def _depth(png: bytes, declared: str) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(png)) as image:
             return np.asarray(image).astype(np.uint16)[..., None]
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except UNREADABLE as error:
         raise ImageValueError(f"a depth picture cannot be read ({error})") from error
 
 

@@ -8,15 +8,31 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from thresher.episodes.images import decode_image, encode_image
-from thresher.pipelines.ingest.message_images import sniff
 
 _CHANNELS = {"L": 1, "RGB": 3, "RGBA": 4}
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-_UNREADABLE = (UnidentifiedImageError, OSError, ValueError, SyntaxError)
+# What Pillow raises for a file that is no picture, or says it is an endless one.
+UNREADABLE = (
+    UnidentifiedImageError,
+    OSError,
+    ValueError,
+    SyntaxError,
+    Image.DecompressionBombError,
+)
+
+
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 
 
 class PictureError(ValueError):
     """A picture that is not readable, or not what the feature says."""
+
+
+def sniff(data: bytes) -> str:
+    """Returns 'jpeg', 'png' or '' by the first bytes of a file."""
+    if data[:3] == _JPEG:
+        return "jpeg"
+    return "png" if data[:8] == _PNG else ""
 
 
 def picture_shape(data: bytes) -> tuple[int, int, int] | None:
@@ -27,7 +43,7 @@ def picture_shape(data: bytes) -> tuple[int, int, int] | None:
     try:
         with Image.open(io.BytesIO(data)) as image:
             return image.height, image.width, _CHANNELS.get(image.mode, 0)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
 
 
@@ -75,6 +91,6 @@ def _pixels(data: bytes, shape: tuple[int, ...]) -> np.ndarray:
             if converted.size != (width, height):
                 converted = converted.resize((width, height), Image.Resampling.BOX)
             pixels = np.asarray(converted)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise PictureError(f"cannot be read ({error})") from error
     return pixels[..., None] if pixels.ndim == 2 else pixels

@@ -17,7 +17,8 @@ from thresher.pipelines.ingest.message_fields import (
     field_names,
     is_time,
 )
-from thresher.pipelines.ingest.message_images import ImageValueError, is_image, sniff
+from thresher.pipelines.ingest.message_images import ImageValueError, is_image
+from thresher.pipelines.ingest.picture import picture_shape, sniff
 from thresher.pipelines.ingest.recording import FieldInfo
 
 _MAX_DEPTH = 6
@@ -156,7 +157,7 @@ def _leaf(topic: str, name: str, value: Any) -> FieldInfo:
             )
         return FieldInfo(name, type(value).__name__, None, note=note)
     if isinstance(read, bytes):
-        return FieldInfo(name, sniff(read), _image_shape(read), is_image=True)
+        return FieldInfo(name, sniff(read), picture_shape(read), is_image=True)
     if isinstance(read, np.ndarray):
         is_depth = read.ndim == 3
         kind = "str" if read.dtype.kind == "O" else str(read.dtype)
@@ -175,9 +176,3 @@ def _flat_size(topic: str, name: str, value: Any) -> int:
     except (FieldValueError, ImageValueError, UserError):
         return 0
     return read.size if isinstance(read, np.ndarray) and read.dtype.kind != "O" else 0
-
-
-def _image_shape(data: bytes) -> tuple[int, ...] | None:
-    from thresher.pipelines.ingest.picture import picture_shape
-
-    return picture_shape(data)

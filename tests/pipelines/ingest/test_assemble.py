@@ -401,6 +401,28 @@ def test_jpeg_can_become_png_of_the_same_pixels(tmp_path):
     assert np.array_equal(images.decode(), column.decode())
 
 
+def test_a_picture_that_says_it_is_endless_is_refused(tmp_path):
+    import struct
+    import zlib
+
+    head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + b"IHDR" + head
+    chunk += struct.pack(">I", zlib.crc32(b"IHDR" + head))
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk
+    text = LOG.replace(
+        "features: {",
+        "features: {observation/i: {from: /i, encoding: png, shape: [6, 8, 3]}, ",
+    )
+    with pytest.raises(RefusedSegment, match="is not a readable picture"):
+        _log(
+            tmp_path,
+            text,
+            q=_timed([1, 2], [0.0, 1]),
+            a=_timed([0], [1.0]),
+            i=_timed([1, 2], [bomb, bomb]),
+        )
+
+
 def test_a_field_of_pictures_asks_for_an_encoding(tmp_path):
     with pytest.raises(RefusedSegment, match="add encoding: jpeg"):
         _pictures(tmp_path, "{from: /i, shape: [6, 8, 3]}", "jpeg")

@@ -29,14 +29,16 @@ from thresher.pipelines.ingest.guard_wire import (
 from thresher.pipelines.ingest.recording import (
     Contents,
     DamagedRecordingError,
+    EpisodeTable,
     FieldInfo,
     Segment,
     SegmentPointer,
 )
-from thresher.pipelines.ingest.table_rules import MAX_SEGMENT_BYTES, damaged
+from thresher.pipelines.ingest.table_rules import MAX_SEGMENT_BYTES, damaged, flag
 
 # Reading says that it lives with every frame and column; none takes this long.
 SILENT_SECONDS = 60.0
+_GUARDED = "guarded"
 # Importing NumPy from a slow disk on a busy machine.
 _START_SECONDS = 300.0
 _CHILD_MODULE = "thresher.pipelines.ingest.guard_child"
@@ -66,13 +68,19 @@ class GuardedTable:
     def __init__(self, path: Path, options: Mapping[str, str]) -> None:
         """Has the options looked at; the file's head is read by the first question.
 
+        Args:
+          path: The recording.
+          options: The reader's; and `guarded`, 'false' to read in this process.
+
         Raises:
           UserError: As the reader says.
         """
         self.path = path
-        self._options = dict(options)
+        self._options = {n: v for n, v in options.items() if n != _GUARDED}
         # Most mistakes are told at once, without a child.
-        self.reader(path, options)
+        reader = self.reader(path, self._options)
+        is_guarded = flag({_GUARDED: "true", **options}, _GUARDED)
+        self._plain: Optional[EpisodeTable] = None if is_guarded else reader
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -81,6 +89,8 @@ class GuardedTable:
 
     def contents(self) -> Contents:
         """Returns what the reader says of the recording."""
+        if self._plain is not None:
+            return self._plain.contents()
         with _CHILD.lock:
             said = _told(self._ask("contents"), self.path, "")
         fields = [
@@ -91,6 +101,9 @@ class GuardedTable:
 
     def pointers(self) -> Iterator[SegmentPointer]:
         """Yields what the reader lists."""
+        if self._plain is not None:
+            yield from self._plain.pointers()
+            return
         listed: list[SegmentPointer] = []
         with _CHILD.lock:
             batch = _told(self._ask("pointers"), self.path, "")["pointers"]
@@ -105,6 +118,8 @@ class GuardedTable:
         Raises:
           DamagedRecordingError: Also where the reader's process died or hung.
         """
+        if self._plain is not None:
+            return self._plain.read(pointer, fields)
         with _CHILD.lock:
             said = self._ask("read", pointer=vars(pointer), fields=list(fields))
         if isinstance(said, Segment):

@@ -57,6 +57,17 @@ def test_contents_and_pointers_come_through(table):
     assert pointers == list(UnrulyReader(Path(), {}).pointers())
 
 
+def test_who_trusts_a_file_reads_it_in_the_same_process():
+    table = UnrulyTable(Path("log.unruly"), {"guarded": "false"})
+    guarded_table.close_child()
+    assert len(table.read(POINTER, []).streams) == 7
+    assert table.contents().episodes == len(list(table.pointers())) == 1200
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        table.read(POINTER, ["fault"])
+    with pytest.raises(UserError, match="option guarded: 'maybe'"):
+        UnrulyTable(Path("log.unruly"), {"guarded": "maybe"})
+
+
 def test_large_columns_come_through(tmp_path):
     h5py = pytest.importorskip("h5py")
     numbers = np.random.default_rng(0).normal(size=(200_000, 8))

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from thresher.benchmarks.plane_inputs import Inputs
+from thresher.benchmarks.plane_inputs import Inputs, write_log
 from thresher.benchmarks.plane_memory import watched_build
 from thresher.benchmarks.plane_runs import Results, run
+from thresher.episodes.episode import Episode
 from thresher.episodes.metadata import (
     Behaviour,
     BehaviourKind,
@@ -25,7 +26,6 @@ from thresher.episodes.metadata import (
     Outcome,
     Success,
 )
-from thresher.episodes.raw_log import RawLogWriter
 from thresher.episodes.recorder import StepRecorder
 from thresher.episodes.spec import EpisodeSpec, FeatureSpec
 
@@ -70,18 +70,12 @@ def small_logs(work: Path, episodes: int) -> Path:
 
 
 def _write_log(folder: Path, first: int) -> None:
-    path = folder / f"{first:08d}.mcap"
-    if path.exists():
-        return
-    scratch = path.with_suffix(".part")
-    scratch.unlink(missing_ok=True)
-    with RawLogWriter(scratch, _SPEC) as writer:
-        for number in range(first, first + _LOG_EPISODES):
-            writer.write(_small_episode(number))
-    scratch.rename(path)
+    numbers = range(first, first + _LOG_EPISODES)
+    episodes = (_small_episode(number) for number in numbers)
+    write_log(folder / f"{first:08d}.mcap", _SPEC, episodes)
 
 
-def _small_episode(number: int) -> Any:
+def _small_episode(number: int) -> Episode:
     rng = np.random.default_rng(number)
     recorder = StepRecorder(_SPEC)
     recorder.first(_observation(rng))

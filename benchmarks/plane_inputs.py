@@ -8,27 +8,21 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from thresher.benchmarks.plane_runs import THRESHER
 from thresher.episodes.episode import Episode
-from thresher.episodes.images import EncodedImages, encode_images
+from thresher.episodes.images import EncodedImages
 from thresher.episodes.raw_log import RawLogReader, RawLogWriter
 from thresher.episodes.spec import EpisodeSpec
 
 EPISODES = 5000
 _SCENES = 2000
-_EPISODES_A_LOG = 50
-LARGE_EPISODES = 500
-LARGE_SIDE = 256
-# Of a camera's pixels, in grey levels: without it enlarged renders would pack too well.
-_SENSOR_NOISE = 2.0
 COPIES = 10
 # Every so many-th episode is for validation, in the peers' folders.
 _VAL_EVERY = 20
@@ -62,23 +56,6 @@ class Inputs:
             folder.mkdir(parents=True)
             log = sorted(self.logs.glob("*.mcap"))[0]
             shutil.copyfile(log, folder / log.name)
-        return folder
-
-    @property
-    def large(self) -> Path:
-        """The first logs with frames of `LARGE_SIDE` pixels a side."""
-        return self._large("large", LARGE_EPISODES // _EPISODES_A_LOG)
-
-    @property
-    def large_handful(self) -> Path:
-        """One of those."""
-        return self._large("large_handful", 1)
-
-    def _large(self, name: str, count: int) -> Path:
-        folder = self.work / name / "logs"
-        folder.mkdir(parents=True, exist_ok=True)
-        for log in sorted(self.logs.glob("*.mcap"))[:count]:
-            _rewrite(log, folder / log.name, _enlarged_spec, _enlarged)
         return folder
 
     @property
@@ -147,49 +124,21 @@ def _arrays(episode: Episode) -> dict[str, np.ndarray]:
 
 def _copy_altered(folder: Path, job: tuple[Path, int]) -> None:
     log, number = job
-    alter = partial(_altered, number)
-    _rewrite(log, folder / f"{number}_{log.name}", lambda spec: spec, alter)
+    reader = RawLogReader(log)
+    episodes = (_altered(number, episode) for _, episode in reader.episodes())
+    write_log(folder / f"{number}_{log.name}", reader.spec, episodes)
 
 
-def _rewrite(
-    log: Path,
-    path: Path,
-    change_spec: Callable[[EpisodeSpec], EpisodeSpec],
-    change: Callable[[Episode], Episode],
-) -> None:
-    """Writes a log with other episodes in it, unless it is there."""
+def write_log(path: Path, spec: EpisodeSpec, episodes: Iterable[Episode]) -> None:
+    """Writes a raw log, whole or not at all, unless it is there."""
     if path.exists():
         return
     scratch = path.with_suffix(".part")
     scratch.unlink(missing_ok=True)
-    reader = RawLogReader(log)
-    with RawLogWriter(scratch, change_spec(reader.spec)) as writer:
-        for _, episode in reader.episodes():
-            writer.write(change(episode))
+    with RawLogWriter(scratch, spec) as writer:
+        for episode in episodes:
+            writer.write(episode)
     scratch.rename(path)
-
-
-def _enlarged_spec(spec: EpisodeSpec) -> EpisodeSpec:
-    features = tuple(
-        dataclasses.replace(f, shape=(LARGE_SIDE, LARGE_SIDE, 3)) if f.is_image else f
-        for f in spec.features
-    )
-    return dataclasses.replace(spec, features=features)
-
-
-def _enlarged(episode: Episode) -> Episode:
-    images = episode.steps["observation/image"]
-    assert isinstance(images, EncodedImages)
-    rng = np.random.default_rng(int(episode.episode_id[:8], 16))
-    size = (LARGE_SIDE, LARGE_SIDE)
-    frames = [
-        np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC))
-        for frame in images.decode()
-    ]
-    noise = rng.normal(0, _SENSOR_NOISE, (len(frames), *frames[0].shape))
-    pixels = np.clip(np.stack(frames) + noise, 0, 255).astype(np.uint8)
-    steps = {**episode.steps, "observation/image": encode_images(pixels, "png")}
-    return Episode(steps, episode.metadata)
 
 
 def _altered(number: int, episode: Episode) -> Episode:

@@ -1,6 +1,7 @@
 """Peak memory of a build at 5,000 and at 50,000 episodes, process by process.
 
-Sampled five times a second over the whole tree. What a worker holds beyond imports is
+Sampled five times a second. Shards are as large as the recipe has them, since a worker
+holds the plan rows of one. What a worker holds beyond imports is
 its peak less that of a build of a handful of episodes, which imports the same.
 """
 
@@ -21,8 +22,8 @@ SIZES = ("handful", "all", "many")
 
 def measure_memory(inputs: Inputs, results: Results) -> None:
     """Builds each size once, watched."""
-    for size in SIZES:
-        for workers in (1, WORKERS):
+    for workers in (WORKERS, 1):
+        for size in SIZES:
             what = f"memory/{size}/{workers}"
             if not results.one(what):
                 results.get(what, partial(_watched, inputs, size, workers))
@@ -37,7 +38,7 @@ def watched_build(inputs: Inputs, logs: Path, workers: int) -> dict[str, Any]:
     """Builds the version of some logs, its memory sampled, and removes it."""
     target = inputs.work / "built" / "watched"
     shutil.rmtree(target, ignore_errors=True)
-    command = thresher_build(inputs, logs, target, workers)
+    command = thresher_build(inputs, logs, target, workers, shards=0)
     taken = run(command, inputs.work / "logs_of_runs" / "watched.txt", sampled=True)
     shutil.rmtree(target)
     return taken.to_dict()

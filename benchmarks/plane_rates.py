@@ -15,6 +15,9 @@ from statistics import median
 from typing import Any
 
 from thresher.benchmarks.plane_inputs import Inputs
+from thresher.benchmarks.plane_long import EPISODES as LONG_EPISODES
+from thresher.benchmarks.plane_long import HANDFUL as LONG_HANDFUL
+from thresher.benchmarks.plane_long import long_logs
 from thresher.benchmarks.plane_runs import TFDS, THRESHER, Results, run
 
 HANDFUL = 50
@@ -22,7 +25,7 @@ PEER = Path(__file__).parent / "peers" / "tfds_grasping"
 # Many enough that two workers have work to the end, whatever the recipe's default.
 _SHARDS = 8
 RUNNERS = ("thresher 1", "thresher 2", "tfds generator", "tfds beam")
-LARGE_RUNNERS = ("thresher 1", "tfds generator_256", "tfds beam_256")
+LONG_RUNNERS = ("thresher 1", "tfds generator_256", "tfds beam_256")
 
 
 def measure_rates(inputs: Inputs, results: Results, repeats: int) -> None:
@@ -31,10 +34,13 @@ def measure_rates(inputs: Inputs, results: Results, repeats: int) -> None:
     _measure(inputs, results, repeats, RUNNERS, sizes)
 
 
-def measure_large(inputs: Inputs, results: Results, repeats: int) -> None:
-    """Measures them on frames of the size that robots record."""
-    sizes = {"large_handful": inputs.large_handful, "large": inputs.large}
-    _measure(inputs, results, repeats, LARGE_RUNNERS, sizes)
+def measure_long(inputs: Inputs, results: Results, repeats: int) -> None:
+    """Measures them on episodes of the length and size that robots record."""
+    sizes = {
+        "long_handful": long_logs(inputs, LONG_HANDFUL),
+        "long": long_logs(inputs, LONG_EPISODES),
+    }
+    _measure(inputs, results, repeats, LONG_RUNNERS, sizes)
 
 
 def _measure(
@@ -69,13 +75,18 @@ def build(
 
 
 def thresher_build(
-    inputs: Inputs, logs: Path, target: Path, workers: int, rebalanced: bool = False
+    inputs: Inputs,
+    logs: Path,
+    target: Path,
+    workers: int,
+    rebalanced: bool = False,
+    shards: int = _SHARDS,
 ) -> list[str]:
-    """Returns the command of a build."""
+    """Returns the command of a build; no number of shards leaves it to their size."""
     return [
         *(THRESHER, "build", str(inputs.recipe(rebalanced)), "--root", str(logs)),
         *("--data-dir", str(target), "--workers", str(workers)),
-        *("--num-shards", str(_SHARDS)),
+        *("--num-shards", str(shards)),
     ]
 
 
@@ -110,17 +121,19 @@ def rate(results: Results, runner: str, size: str, episodes: int) -> Rate:
 
     Args:
       results: What was measured.
-      runner: One of `RUNNERS` or `LARGE_RUNNERS`.
-      size: 'all' or 'large'.
+      runner: One of `RUNNERS` or `LONG_RUNNERS`.
+      size: 'all' or 'long'.
       episodes: How many those are.
     """
-    small = "handful" if size == "all" else "large_handful"
+    small, few = (
+        ("handful", HANDFUL) if size == "all" else ("long_handful", LONG_HANDFUL)
+    )
 
     def middle(which: str, field: str) -> float:
         return median(one[field] for one in results.all(f"rate/{runner}/{which}/"))
 
     def beyond(field: str) -> float:
-        return (episodes - HANDFUL) / (middle(size, field) - middle(small, field))
+        return (episodes - few) / (middle(size, field) - middle(small, field))
 
     return Rate(
         middle(small, "seconds"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 
 import numpy as np
@@ -12,6 +13,7 @@ from thresher.episodes.errors import UserError
 from thresher.pipelines.ingest.minari_set import MinariReader, MinariTable
 from thresher.pipelines.ingest.recording import DamagedRecordingError
 from thresher.tests.pipelines.ingest.tables import (
+    DATA,
     all_fields,
     assert_equal,
     read_all,
@@ -141,6 +143,19 @@ def test_damage_in_one_episode_leaves_the_other(dataset):
     first, second = table.pointers()
     with pytest.raises(DamagedRecordingError, match="episode_0"):
         table.read(first, ["actions"])
+    assert values(table.read(second, ["actions"]), "actions").shape == (6, 2)
+
+
+@pytest.mark.parametrize("dataset", ["arrow"], indirect=True)
+@pytest.mark.parametrize("case", ["00344", "01938"])
+def test_arrow_that_ends_the_process_costs_one_episode(dataset, case):
+    """Found by fuzzing: Arrow 25 believes the lengths in a file's own head."""
+    path, _ = dataset
+    shutil.copy(DATA / f"damaged_{case}.arrow", path / "data" / "0" / "part-0.arrow")
+    table = MinariTable(path, {})
+    first, second = table.pointers()
+    with pytest.raises(DamagedRecordingError, match="episode_0"):
+        table.read(first, ["actions", "observations/pos", "observations/cam"])
     assert values(table.read(second, ["actions"]), "actions").shape == (6, 2)
 
 

@@ -22,6 +22,7 @@ DISTRIBUTIONS = {
     "pybullet_data": "pybullet",
     "pybullet_envs": "pybullet",
     "reverb": "dm-reverb",
+    "yaml": "pyyaml",
 }
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Optional
-
-import numpy as np
+from typing import Optional
 
 from thresher.episodes.errors import UserError
 from thresher.pipelines.ingest.formats import is_log, open_recording
@@ -24,15 +21,13 @@ from thresher.pipelines.ingest.guesses import (
 )
 from thresher.pipelines.ingest.recording import (
     Contents,
-    DamagedRecordingError,
     FieldInfo,
-    MessageLog,
 )
+from thresher.pipelines.ingest.trial import first_rows, frames, steady
 
-# Enough messages to see which fields change their length.
-_TRIED_MESSAGES = 5000
 _FASTEST_HZ = 20.0
-_MAX_FRAMES = 8
+# Tables often say once more that an observation is one.
+_PREFIX = re.compile(r"^(observations?|obs)_")
 
 
 def suggest(
@@ -52,65 +47,20 @@ def suggest(
     contents = recording.contents()
     fields = [f for f in contents.fields if f.is_image or is_number(f)]
     if is_log(recording):
-        fields = _steady(recording, [*fields, *_frames(recording, contents)])
+        fields = steady(recording, [*fields, *frames(recording, contents)])
+        alignment = ""
+    else:
+        fields, alignment = first_rows(recording, fields)
     candidates = [*(f for f in fields if f.is_image), *widest(fields, contents.fields)]
-    writer = _Suggestion(path, contents, candidates, dict(options or {}), format)
+    writer = _Suggestion(
+        path, contents, candidates, dict(options or {}), format, alignment
+    )
     if not writer.observations:
         raise UserError(
             f"{path} holds no field of numbers or pictures to make an observation of; "
             "`thresher inspect` shows what is inside"
         )
-    return "\n".join(
-        writer.of_log() if is_log(recording) else writer.of_table(recording)
-    )
-
-
-def _frames(log: Any, contents: Contents) -> list[FieldInfo]:
-    """Returns fields for the transforms of lists that name their frames."""
-    lists = [f for f in contents.fields if "child_frame_id" in f.note]
-    found: dict[str, FieldInfo] = {}
-    for entry in lists:
-        field = f"{entry.name}[0].child_frame_id"
-        for message in _some(log, [entry.name + "[0].child_frame_id"]):
-            if field in message.values and len(found) < _MAX_FRAMES:
-                frame = message.values[field]
-                name = f"{entry.name}[child_frame_id={frame}].transform"
-                found.setdefault(name, _transform(name, entry))
-    return list(found.values())
-
-
-def _transform(name: str, entry: FieldInfo) -> FieldInfo:
-    return FieldInfo(name, "numbers", (7,), count=entry.count, rate_hz=entry.rate_hz)
-
-
-def _some(log: MessageLog, fields: Sequence[str]) -> Iterator[Any]:
-    try:
-        yield from itertools.islice(log.messages(fields), _TRIED_MESSAGES)
-    except DamagedRecordingError:
-        return
-
-
-def _steady(log: Any, fields: Sequence[FieldInfo]) -> list[FieldInfo]:
-    """Returns the fields whose values have one shape and are finite."""
-    unfit: set[str] = set()
-    shapes: dict[str, Any] = {}
-    for message in _some(log, [field.name for field in fields]):
-        if message.problem:
-            unfit |= {f.name for f in fields if f.name.startswith(message.topic)}
-        for name, value in message.values.items():
-            shape = "picture" if isinstance(value, bytes) else np.shape(value)
-            if shapes.setdefault(name, shape) != shape or not _is_finite(value):
-                unfit.add(name)
-    return [f for f in fields if f.name in shapes and f.name not in unfit]
-
-
-def _is_finite(value: Any) -> bool:
-    if isinstance(value, (bytes, str)):
-        return True
-    array = np.asarray(value)
-    return array.dtype.kind in "bui" or (
-        array.dtype.kind == "f" and bool(np.isfinite(array).all())
-    )
+    return "\n".join(writer.of_log() if is_log(recording) else writer.of_table())
 
 
 class _Suggestion:
@@ -123,33 +73,40 @@ class _Suggestion:
         candidates: Sequence[FieldInfo],
         options: dict[str, str],
         format: str,
+        alignment: str,
     ) -> None:
+        self._guessed_alignment = alignment
         self._path = path
         self._contents = contents
         self._options, self._format = options, format
         self.actions = [f for f in candidates if is_action(f)]
         rest = [f for f in candidates if not is_action(f)]
         self.observations = [f for f in rest if not (is_reward(f) or is_ending(f))]
-        self._rewards = [f for f in contents.fields if is_reward(f)]
+        # Of the rewards before and after an action, the one after belongs to it.
+        rewards = [f for f in candidates if is_reward(f)]
+        self._rewards = sorted(rewards, key=lambda f: "next" not in f.name)
         if not self.observations:
             self.observations, self.actions = list(self.actions), []
 
     def of_log(self) -> list[str]:
         return [*self._head(), *self._clock(), *self._features(), *self._tail()]
 
-    def of_table(self, table: Any) -> list[str]:
+    def of_table(self) -> list[str]:
         return [
             *self._head(),
             "# Time between steps, in seconds: check this.",
             f"step_seconds: {self._step_seconds()}",
             "",
-            *self._alignment(table),
+            *self._alignment(),
             *self._features(),
             *self._tail(),
         ]
 
     def _head(self) -> list[str]:
-        name = _words(self._path.stem) or "recording"
+        name = _words(self._path.stem)
+        # YAML takes 1.0 for a number: a version's folder is named by its dataset.
+        if not name[:1].isalpha():
+            name = f"{_words(self._path.parent.name) or 'recording'}_{name}".strip("_")
         lines = [
             f"# A first mapping of {self._path.name}, made by `thresher ingest "
             "--suggest`. Check every line:",
@@ -187,30 +144,19 @@ class _Suggestion:
         rates = [f.rate_hz for f in self._contents.fields if f.rate_hz > 0]
         return _rounded(1 / max(rates)) if rates else 0.1
 
-    def _alignment(self, table: Any) -> list[str]:
+    def _alignment(self) -> list[str]:
         lines = [
             "# What the last row holds: rlds (its action and reward mean nothing), sar",
             "# (they are valid, as in OXE), n_plus_one (one observation more).",
         ]
-        return [*lines, f"alignment: {self._guessed_alignment(table)}", ""]
-
-    def _guessed_alignment(self, table: Any) -> str:
-        pointer = next(iter(table.pointers()), None)
-        if pointer is None or not self.actions:
-            return "sar"
-        state, action = self.observations[0].name, self.actions[0].name
-        try:
-            streams = table.read(pointer, [state, action]).streams
-        except UserError:
-            return "sar"
-        longer = len(streams[state].times_ns) - len(streams[action].times_ns)
-        return "n_plus_one" if longer == 1 else "sar"
+        return [*lines, f"alignment: {self._guessed_alignment}", ""]
 
     def _features(self) -> list[str]:
         lines = ["features:"]
         taken: set[str] = set()
         for field in self.observations:
-            name = f"observation/{_unique(_words(field.name) or 'value', taken)}"
+            short = _PREFIX.sub("", _words(field.name)) or "value"
+            name = f"observation/{_unique(short, taken)}"
             lines += [f"  {name}:", *_feature(field, "    ")]
         if self.actions:
             lines += ["", "# The command in force until the next step.", "action:"]

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import uuid
 from pathlib import Path
 
 from thresher.episodes.errors import UserError
@@ -34,6 +35,14 @@ def atomic_write(path: Path, content: bytes | str) -> None:
     except BaseException:
         Path(scratch).unlink(missing_ok=True)
         raise
+
+
+def scratch_beside(path: Path) -> Path:
+    """Returns a hidden name beside a file that nobody else uses, on any machine.
+
+    Process numbers are not enough: machines that share a folder have the same ones.
+    """
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
 
 
 def sha256_file(path: Path) -> str:

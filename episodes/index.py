@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from thresher.episodes.episode import Episode
-from thresher.episodes.files import atomic_write
+from thresher.episodes.files import atomic_write, scratch_beside
 from thresher.episodes.measurements import MEASUREMENT_FIELDS, Measurements
 from thresher.episodes.raw_log import EpisodePointer
 
@@ -112,7 +111,7 @@ def write_index(table: pa.Table, path: Path) -> None:
 @contextmanager
 def streamed_index(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
     """Writes an index table by table, whole or not at all, in constant memory."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+    scratch = scratch_beside(path)
     try:
         with pq.ParquetWriter(scratch, schema, compression="zstd") as writer:
             yield writer

@@ -96,9 +96,10 @@ class WorkerHost:
 
     def close(self) -> None:
         """Kills the worker, if there is one."""
-        if self._worker is not None:
-            self._worker.kill()
-            self._worker = None
+        # Two threads may close at once when a run is interrupted: one gets the worker.
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.kill()
 
     def _try(self, job: Mapping[str, Any]) -> dict[str, Any] | _Failure:
         if self._worker is None:

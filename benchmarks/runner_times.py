@@ -1,8 +1,9 @@
 """How long the same small build takes on each runner, and that its bytes agree.
 
-    python benchmarks/runner_times.py --episodes 500
+    thresher collect --out runs/few --episodes 500
+    python benchmarks/runner_times.py --logs runs/few/logs
 
-What it shows is what a runner costs to begin with: 500 tiny episodes are little work.
+What it shows is what a runner costs to begin with: 500 episodes are little work.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from thresher.episodes.raw_log import RawLogWriter
 from thresher.episodes.run_record import code_revision
 from thresher.pipelines import seal
 from thresher.pipelines.build import Build, build_version
@@ -27,19 +27,9 @@ from thresher.pipelines.flink import stop_job_servers
 from thresher.pipelines.plan import PlanConfig
 from thresher.pipelines.recipe import Recipe
 from thresher.pipelines.runners import local_options, runner_options
-from thresher.tests.episodes.tiny import TINY_SPEC, tiny_episode
 from thresher.tools import flink_cluster
 
-_RECIPE = Recipe("tiny", "1.0.0", "Tiny episodes.", plan=PlanConfig(num_shards=10))
-_LOGS = 10
-
-
-def _write_logs(folder: Path, episodes: int) -> None:
-    folder.mkdir()
-    for log in range(_LOGS):
-        with RawLogWriter(folder / f"{log}.mcap", TINY_SPEC) as writer:
-            for number in range(log, episodes, _LOGS):
-                writer.write(tiny_episode(number, success=number % 3 == 0))
+_RECIPE = Recipe("few", "1.0.0", "Few episodes.", plan=PlanConfig(num_shards=10))
 
 
 def _flink(master: str) -> PipelineOptions:
@@ -49,14 +39,13 @@ def _flink(master: str) -> PipelineOptions:
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--episodes", type=int, default=500)
-    episodes = parser.parse_args().episodes
+    parser.add_argument("--logs", type=Path, required=True)
+    logs = parser.parse_args().logs.resolve()
     revision = code_revision()
     # Versions tell which code made them; somebody may commit while this runs.
     seal.code_revision = lambda: revision
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
-        _write_logs(root / "logs", episodes)
         master = flink_cluster.start(root / "cluster")
         kinds: dict[str, Callable[[], PipelineOptions]] = {
             "this process": lambda: local_options(1),
@@ -65,7 +54,7 @@ def main() -> None:
             "Flink, 1 job manager, 2 task managers": lambda: _flink(master),
         }
         try:
-            rows = [_row(root, name, kind()) for name, kind in kinds.items()]
+            rows = [_row(root, logs, name, kind()) for name, kind in kinds.items()]
         finally:
             stop_job_servers()
             flink_cluster.stop(root / "cluster")
@@ -74,7 +63,7 @@ def main() -> None:
     )
     print("\n".join(rows))
     print(
-        f"\n{episodes} tiny episodes in {_LOGS} logs; {os.cpu_count()} processors, "
+        f"\n{len(list(logs.glob('*.mcap')))} logs; {os.cpu_count()} processors, "
         f"load {os.getloadavg()[1]:.1f}, {platform.platform()}, Python "
         f"{platform.python_version()}, Beam {beam.__version__}, Flink "
         f"{flink_cluster.FLINK}, code `{revision}`. "
@@ -82,12 +71,12 @@ def main() -> None:
     )
 
 
-def _row(root: Path, name: str, options: PipelineOptions) -> str:
+def _row(root: Path, logs: Path, name: str, options: PipelineOptions) -> str:
     seconds, digest = [], ""
     for turn in range(2):
-        target = root / f"{name}-{turn}" / "tiny" / "1.0.0"
+        target = root / f"{name}-{turn}" / "few" / "1.0.0"
         began = time.monotonic()
-        digest = build_version(Build(_RECIPE, root / "logs", target, options)).digest
+        digest = build_version(Build(_RECIPE, logs, target, options)).digest
         seconds.append(time.monotonic() - began)
     return f"| {name} | {seconds[0]:.1f} s | {seconds[1]:.1f} s | `{digest[:12]}` |"
 

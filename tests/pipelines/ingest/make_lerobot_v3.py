@@ -7,12 +7,17 @@ of its own: python -m venv lerobot && lerobot/bin/pip install 'lerobot[dataset]=
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
-from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+# Imported by name: no environment of this project holds it.
+LeRobotDataset = importlib.import_module(
+    "lerobot.datasets.lerobot_dataset"
+).LeRobotDataset
 
 FPS = 10
 LENGTHS = (6, 4, 5)

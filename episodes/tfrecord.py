@@ -6,6 +6,7 @@ data, and a masked CRC-32C of the data. Source: tensorflow/core/lib/io/record_wr
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,10 +58,16 @@ def read_framed(file: BinaryIO, offset: int, length: int) -> bytes:
     Raises:
       DamagedRecordError: There is no such record there.
     """
-    file.seek(offset)
-    frame = file.read(HEAD_BYTES + length + TAIL_BYTES)
     name = getattr(file, "name", "file")
-    if len(frame) != HEAD_BYTES + length + TAIL_BYTES:
+    # An index may say anything: nothing is read, or made room for, on its word alone.
+    whole = HEAD_BYTES + length + TAIL_BYTES
+    if min(offset, length) < 0 or offset + whole > os.fstat(file.fileno()).st_size:
+        raise DamagedRecordError(
+            f"{name} holds no record of {length:,} bytes at byte {offset:,}"
+        )
+    file.seek(offset)
+    frame = file.read(whole)
+    if len(frame) != whole:
         raise DamagedRecordError(f"{name} ends inside the record at byte {offset}")
     _check_head(frame[:HEAD_BYTES], name, offset)
     if _LENGTH.unpack(frame[:8])[0] != length:

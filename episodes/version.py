@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from thresher.episodes.errors import UserError
-from thresher.episodes.index import read_index
+from thresher.episodes.index import INDEX_SCHEMA, read_index
 from thresher.episodes.spec import EpisodeSpec
+from thresher.episodes.tfrecord import HEAD_BYTES
 
 CHECKSUMS = "checksums.json"
 CROISSANT = "croissant.json"
@@ -26,6 +29,23 @@ SPEC = "spec.json"
 STATISTICS = "statistics.json"
 SUMMARIES = "summaries.parquet"
 EXCLUDED = "excluded.parquet"
+_SIDE_FILES = (
+    *(CHECKSUMS, CROISSANT, EPISODES, EXCLUDED, INGEST),
+    *(LINEAGE, SPEC, STATISTICS, SUMMARIES),
+)
+# The lineage of a million raw logs takes some 200 MB.
+_MOST_SIDE_BYTES = 1 << 30
+_WRONG_CONTENT = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    pa.ArrowException,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,12 +81,10 @@ class Version:
     def statistics(self) -> dict[str, Any]:
         """statistics.json: by split and feature; empty where there is none."""
         path = self.path / STATISTICS
-        try:
-            found: dict[str, Any] = json.loads(path.read_text())
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            raise _damaged(self.path, error) from error
+        with side_files(self.path):
+            if not path.exists():
+                return {}
+            found: dict[str, Any] = json.loads(_text(path))
         return found
 
     @property
@@ -76,10 +94,9 @@ class Version:
         Raises:
           UserError: It cannot be read.
         """
-        try:
+        with side_files(self.path):
+            _require_plain(self.path / EXCLUDED)
             return read_index(self.path / EXCLUDED)
-        except (OSError, ValueError) as error:
-            raise _damaged(self.path, error) from error
 
     def columns(self, names: Sequence[str] | None) -> pa.Table:
         """Returns some columns of the index, or, for None, all of them.
@@ -87,10 +104,12 @@ class Version:
         Raises:
           UserError: They cannot be read.
         """
-        try:
-            return read_index(self.path / EPISODES, names)
-        except (OSError, ValueError) as error:
-            raise _damaged(self.path, error) from error
+        with side_files(self.path):
+            _require_plain(self.path / EPISODES)
+            require_plausible_rows(self.path)
+            table = read_index(self.path / EPISODES, names)
+            _require_kinds(table)
+            return table
 
 
 def open_version(path: Path) -> Version:
@@ -115,22 +134,83 @@ def open_version(path: Path) -> Version:
             f"{path} is not a sealed version: {', '.join(missing)} missing; finish it "
             "by running the same `tfds build` again"
         )
-    try:
-        lineage = json.loads((path / LINEAGE).read_text())
+    with side_files(path):
+        for name in _SIDE_FILES:
+            if (path / name).exists():
+                _require_plain(path / name)
+        lineage = json.loads(_text(path / LINEAGE))
+        name = lineage.get("recipe", {}).get("name", path.parent.name)
+        if not isinstance(name, str):
+            raise TypeError(f"the name {name!r:.80} is no text")
         return Version(
             path=path,
-            name=lineage.get("recipe", {}).get("name", path.parent.name),
+            name=name,
             version=path.name,
-            digest=hashlib.sha256((path / CHECKSUMS).read_bytes()).hexdigest(),
-            spec=EpisodeSpec.from_json((path / SPEC).read_text()),
+            digest=hashlib.sha256(_bytes(path / CHECKSUMS)).hexdigest(),
+            spec=EpisodeSpec.from_json(_text(path / SPEC)),
             lineage=lineage,
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _damaged(path, error) from error
 
 
-def _damaged(path: Path, error: Exception) -> UserError:
-    return UserError(
-        f"the side files of {path} are damaged ({error}); restore the version from a "
-        "good copy"
-    )
+@contextlib.contextmanager
+def side_files(path: Path | str) -> Iterator[None]:
+    """Makes whatever goes wrong with the content of side files one message.
+
+    A folder may come from anywhere, or from a dying disk. Whoever reads what its side
+    files say does so inside this block: a value that is not there, or is not what the
+    seal writes, is the folder's fault.
+
+    Args:
+      path: The version's folder.
+
+    Raises:
+      UserError: Names the folder, what was wrong, and how to find out more.
+    """
+    try:
+        yield
+    except _WRONG_CONTENT as error:
+        told = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise UserError(
+            f"the side files of {path} are damaged ({told[:400]}); `thresher verify "
+            f"{path}` says which; restore the version from a good copy"
+        ) from error
+
+
+def require_plausible_rows(path: Path) -> None:
+    """Refuses an index of a few bytes that unpacks to more rows than memory has.
+
+    Raises:
+      ValueError: The version's shards are too small for so many records.
+    """
+    rows = pq.read_metadata(path / EPISODES).num_rows
+    shards = sum(file.stat().st_size for file in path.glob("*-of-*") if file.is_file())
+    if rows * HEAD_BYTES > shards:
+        raise ValueError(f"{rows:,} episodes in shards of {shards:,} bytes")
+
+
+def _require_kinds(table: pa.Table) -> None:
+    """Refuses columns of an index that hold what no seal writes there."""
+    for field in table.schema:
+        place = INDEX_SCHEMA.get_field_index(field.name)
+        if place >= 0 and field.type != INDEX_SCHEMA.field(place).type:
+            raise TypeError(f"the column {field.name!r} holds {field.type}")
+        if field.name == "episode_id" and table[field.name].null_count:
+            raise ValueError("an episode has no id")
+
+
+def _require_plain(path: Path) -> None:
+    """Refuses pipes and devices, which never end."""
+    if not path.is_file():
+        raise ValueError(f"{path.name} is no plain file")
+
+
+def _bytes(path: Path) -> bytes:
+    _require_plain(path)
+    size = path.stat().st_size
+    if size > _MOST_SIDE_BYTES:
+        raise ValueError(f"{path.name} has {size:,} bytes")
+    return path.read_bytes()
+
+
+def _text(path: Path) -> str:
+    return _bytes(path).decode()

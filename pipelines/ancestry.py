@@ -7,20 +7,32 @@ from pathlib import Path
 from typing import Any
 
 from thresher.episodes.errors import UserError
-from thresher.episodes.version import Version, open_version
+from thresher.episodes.version import Version, open_version, side_files
 
 # Lineage is a tree without circles; a hostile folder may say otherwise.
 _MOST_GENERATIONS = 50
 
 
-def ancestry(version: Version, depth: int = 0) -> Iterator[str]:
+def ancestry(version: Version) -> Iterator[str]:
     """Yields a line for the version and each of its ancestors, indented by generation.
 
     Parents are looked for in the same data folder. One that is not there, or is not
     what it was, is named as such.
     """
+    yield from _generations(version, 0, set())
+
+
+def _generations(version: Version, depth: int, told: set[Path]) -> Iterator[str]:
+    """Yields the lines of a version; ancestors that were told of are named only."""
+    told.add(version.path)
     indent = "  " * depth
-    yield f"{indent}{_line(version)}"
+    with side_files(version.path):
+        yield f"{indent}{_line(version)}"
+        yield from _origins(version, depth, told)
+
+
+def _origins(version: Version, depth: int, told: set[Path]) -> Iterator[str]:
+    indent = "  " * depth
     lineage = version.lineage
     logs = lineage["raw_logs"]
     if logs:
@@ -31,14 +43,20 @@ def ancestry(version: Version, depth: int = 0) -> Iterator[str]:
         if isinstance(found, str):
             name = f"{parent['name']} {parent['version']}"
             yield f"{indent}  {name} ({parent['digest'][:16]}): {found}"
+        elif found.path in told:
+            yield f"{indent}  {_name(found)}: see above"
         elif depth < _MOST_GENERATIONS:
-            yield from ancestry(found, depth + 1)
+            yield from _generations(found, depth + 1, told)
+
+
+def _name(version: Version) -> str:
+    return f"{version.name} {version.version} ({version.digest[:16]})"
 
 
 def _line(version: Version) -> str:
     lineage = version.lineage
     parts = [
-        f"{version.name} {version.version} ({version.digest[:16]})",
+        _name(version),
         f"{lineage['episodes']['written']:,} episodes",
     ]
     recipe = lineage["recipe"]

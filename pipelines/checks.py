@@ -181,6 +181,15 @@ def _outlier_return(table: pa.Table, threshold: float) -> Iterator[tuple[int, st
                 )
 
 
+def _labels(text: str) -> dict[str, Any]:
+    """Returns the labels of other labellers; none where nonsense was written."""
+    try:
+        labels = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return labels if isinstance(labels, dict) else {}
+
+
 def _label_disagreement(table: pa.Table, _: float) -> Iterator[tuple[int, str]]:
     if "other_labels" not in table.column_names:
         return
@@ -188,7 +197,7 @@ def _label_disagreement(table: pa.Table, _: float) -> Iterator[tuple[int, str]]:
     for row, (text, success) in enumerate(pairs):
         if not text or text == "{}":
             continue
-        labels: dict[str, Any] = json.loads(text)
+        labels = _labels(text)
         other = {who: said for who, said in labels.items() if said != "unknown"}
         against = [who for who, said in other.items() if said != success]
         if against and success != "unknown":

@@ -19,7 +19,7 @@ from thresher.pipelines.build import Build, build_version
 from thresher.pipelines.plan import PlanConfig
 from thresher.pipelines.rebalance import RebalanceConfig
 from thresher.pipelines.recipe import Recipe, SourceConfig
-from thresher.pipelines.semver import number
+from thresher.pipelines.semver import is_number, number
 from thresher.pipelines.split import SplitConfig
 
 
@@ -110,7 +110,7 @@ def _next_major(folder: Path) -> str:
     found = [0]
     if folder.is_dir():
         names = [path.name for path in folder.iterdir() if path.is_dir()]
-        found += [number(n)[0] for n in names if n.replace(".", "").isdigit()]
+        found += [number(n)[0] for n in names if is_number(n)]
     return f"{max(found) + 1}.0.0"
 
 

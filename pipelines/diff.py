@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from thresher.episodes.spec import EpisodeSpec
-from thresher.episodes.version import Version
+from thresher.episodes.version import Version, side_files
 
 # What an index row says about an episode beside where it is kept.
 _LABELS = ("success", "episode_return", "label_source", "confidence", "other_labels")
@@ -86,7 +86,16 @@ class VersionDiff:
 
 
 def diff(before: Version, after: Version) -> VersionDiff:
-    """Compares two versions by their indexes and specs; no shard is read."""
+    """Compares two versions by their indexes and specs; no shard is read.
+
+    Raises:
+      UserError: Side files of one of them do not hold what a seal writes.
+    """
+    with side_files(f"{before.path} or {after.path}"):
+        return _compared(before, after)
+
+
+def _compared(before: Version, after: Version) -> VersionDiff:
     old, new = _by_id(before), _by_id(after)
     both = sorted(set(old) & set(new))
     return VersionDiff(

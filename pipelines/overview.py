@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from thresher.episodes.version import Version
+from thresher.episodes.version import Version, side_files
 
 
 def overview(version: Version) -> Iterator[str]:
-    """Yields lines of text."""
-    size = sum(path.stat().st_size for path in version.path.iterdir())
+    """Yields lines of text.
+
+    Raises:
+      UserError: The version's side files do not hold what a seal writes.
+    """
+    with side_files(version.path):
+        yield from _lines(version)
+
+
+def _lines(version: Version) -> Iterator[str]:
+    size = sum(path.lstat().st_size for path in version.path.iterdir())
     yield f"{version.name} {version.version}  ({size / 2**20:,.1f} MiB)"
     yield f"digest {version.digest[:16]}  spec {version.spec.digest()}"
     yield version.lineage["recipe"]["description"]

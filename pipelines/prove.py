@@ -21,6 +21,8 @@ from thresher.pipelines.shard_files import record_digest, shard_records
 from thresher.pipelines.write import Manifest, ShardUnit, read_manifest
 
 _MOST_PROBLEMS = 100
+# Columns of the plan.
+_PROVEN_BY = ("episode_id", "source", "relabelled", "record_digest")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +75,7 @@ def shard_problems(unit: ShardUnit) -> list[str]:
         manifest = read_manifest(unit.path)
     except (OSError, ValueError, KeyError) as error:
         return [f"{unit.path.name} cannot be read ({error})"]
-    rows = unit.rows()
+    rows = list(unit.rows(_PROVEN_BY))
     planned = [row["episode_id"] for row in rows]
     try:
         found, digests = _contents(unit, rows)

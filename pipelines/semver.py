@@ -8,6 +8,7 @@ of shards, statistics) is a patch.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Optional
 
@@ -17,11 +18,17 @@ from thresher.episodes.errors import UserError
 from thresher.episodes.spec import EpisodeSpec
 from thresher.episodes.version import CHECKSUMS, Version, open_version
 
+_NUMBER = re.compile(r"[0-9]{1,18}\.[0-9]{1,18}\.[0-9]{1,18}")
 MAJOR, MINOR, PATCH = "major", "minor", "patch"
 # What makes an episode the same one to its users. Digests cover every feature, so where
 # features were added, sources tell episodes apart.
 _IDENTITY = ("split", "episode_id", "success", "task", "language")
 _SOURCE = ("split", "source_id", "success", "task", "language")
+
+
+def is_number(name: str) -> bool:
+    """Whether a folder's name is 'major.minor.patch'."""
+    return bool(_NUMBER.fullmatch(name))
 
 
 def number(version: str) -> tuple[int, int, int]:
@@ -38,8 +45,7 @@ def previous_version(target: Path) -> Optional[Version]:
         path
         for path in target.parent.iterdir()
         if (path / CHECKSUMS).exists()
-        and path.name.replace(".", "").isdigit()
-        and path.name.count(".") == 2
+        and is_number(path.name)
         and number(path.name) < number(target.name)
     ]
     if not earlier:

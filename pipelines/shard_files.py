@@ -118,6 +118,7 @@ def shard_records(path: Path) -> Iterator[tuple[int, bytes]]:
     Raises:
       ValueError: The file is damaged; records before that were whole.
     """
+    _require_plain(path)
     if format_of(path) == TFRECORD:
         yield from tfrecord_records(path)
         return
@@ -133,6 +134,7 @@ class RecordReader:
     """Reads single records of one file, by where they are; a context manager."""
 
     def __init__(self, path: Path) -> None:
+        _require_plain(path)
         self._path = path
         self._is_tfrecord = format_of(path) == TFRECORD
         self._file: Any = (
@@ -162,11 +164,15 @@ def record_digest(record: bytes) -> str:
     return hashlib.sha256(record).hexdigest()[:32]
 
 
+def _require_plain(path: Path) -> None:
+    """Refuses what is not there, and pipes and devices, which never end."""
+    if not path.is_file():
+        raise ValueError(f"{path.name} is not there, or is no plain file")
+
+
 def _array_reader(path: Path) -> Any:
     from array_record.python import array_record_module
 
-    if not path.is_file():
-        raise ValueError(f"{path.name} is not there")
     try:
         return array_record_module.ArrayRecordReader(str(path))
     # The library raises what its C++ layer gives: RuntimeError, ValueError, …

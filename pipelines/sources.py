@@ -17,8 +17,14 @@ import pyarrow.parquet as pq
 
 from thresher.episodes.errors import UserError
 from thresher.episodes.index import INDEX_SCHEMA, ROW_GROUP_ROWS, streamed_index
-from thresher.episodes.version import EPISODES, SUMMARIES
+from thresher.episodes.version import (
+    EPISODES,
+    SUMMARIES,
+    require_plausible_rows,
+    side_files,
+)
 from thresher.pipelines.ingest.reader import OXE_SHARDS
+from thresher.pipelines.sound_rows import require_sound
 
 _TEXT = pa.string()
 # What a record of a sealed version is copied by; empty for episodes of raw logs.
@@ -119,6 +125,15 @@ def _concat(tables: list[pa.Table]) -> pa.Table:
 
 
 def _version_tables(source: Source) -> Iterator[pa.Table]:
+    """Yields the rows of a sealed version, believing nothing that it says."""
+    with side_files(source.root):
+        require_plausible_rows(source.root)
+        for table in _rows_with_summaries(source):
+            require_sound(table, str(source.root))
+            yield table
+
+
+def _rows_with_summaries(source: Source) -> Iterator[pa.Table]:
     episodes = pq.ParquetFile(source.root / EPISODES)
     summaries = pq.ParquetFile(source.root / SUMMARIES)
     if episodes.metadata.num_rows != summaries.metadata.num_rows:

@@ -101,9 +101,18 @@ def split_numbers(
     found = np.array([by_group[group] for group in groups], dtype=np.int8)
     if config.held_out is not None:
         key, value = config.held_out
-        out = [json.loads(text or "{}").get(key) == value for text in environments]
+        out = [_drawn(text, key) == value for text in environments]
         found[np.array(out, dtype=bool)] = numbers[config.held_out_split]
     return found
+
+
+def _drawn(environment: str, key: str) -> object:
+    """Returns a parameter of the environment; none where there is no such thing."""
+    try:
+        drawn = json.loads(environment or "{}")
+    except (ValueError, RecursionError):
+        return None
+    return drawn.get(key) if isinstance(drawn, dict) else None
 
 
 def first_leak(keys: np.ndarray, splits: np.ndarray) -> Optional[tuple[int, int]]:

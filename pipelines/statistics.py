@@ -161,19 +161,20 @@ def _number_summaries(
         by_rows.setdefault(rows, []).append(feature)
     for rows, group in by_rows.items():
         blocks = [
-            episode.array(feature.name)[:steps].reshape(rows, _width(feature))
+            episode.array(feature.name)[:steps].reshape(rows, entries_of(feature))
             for feature in group
         ]
         moments = Moments.of(np.concatenate(blocks, axis=1, dtype=np.float64))
         start = 0
         for feature, block in zip(group, blocks):
-            own = moments.entries(start, start + _width(feature))
-            start += _width(feature)
-            wide = _width(feature) > MAX_SKETCHED_WIDTH
+            own = moments.entries(start, start + entries_of(feature))
+            start += entries_of(feature)
+            wide = entries_of(feature) > MAX_SKETCHED_WIDTH
             yield feature.name, FeatureSummary(own, () if wide else _sketches(block))
 
 
-def _width(feature: FeatureSpec) -> int:
+def entries_of(feature: FeatureSpec) -> int:
+    """Returns how many entries of a feature have statistics of their own."""
     return feature.shape[-1] if feature.shape else 1
 
 

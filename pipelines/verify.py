@@ -23,7 +23,7 @@ from thresher.episodes.errors import UserError
 from thresher.episodes.files import sha256_file
 from thresher.episodes.index import read_index
 from thresher.episodes.progress import progress
-from thresher.episodes.version import CHECKSUMS, EPISODES
+from thresher.episodes.version import CHECKSUMS, EPISODES, require_plausible_rows
 from thresher.pipelines.shard_files import RecordReader, record_digest, unframed
 
 # Written after the seal, by the build about itself.
@@ -31,6 +31,8 @@ _UNSEALED = ("run.json",)
 _MOST_NAMED = 100
 # A version of a hundred thousand shards needs some 15 MB of checksums.
 _MOST_CHECKSUM_BYTES = 256 << 20
+# More than any file system takes.
+_MOST_FILE_BYTES = 1 << 63
 _PLACES = ("episode_id", "shard_file", "record_offset", "record_length")
 
 
@@ -95,7 +97,12 @@ def verify(folder: Path) -> list[Damage]:
 def _foreign(folder: Path, sealed: dict[str, Any]) -> list[Damage]:
     known = {*sealed, *_UNSEALED, CHECKSUMS}
     names = sorted(entry.name for entry in os.scandir(folder))
-    return [Damage(n, "is no part of the version") for n in names if n not in known]
+    return [
+        # Others may have given it letters that no terminal should be sent.
+        Damage(n if n.isprintable() else ascii(n), "is no part of the version")
+        for n in names
+        if n not in known
+    ]
 
 
 def _read_checksums(path: Path) -> dict[str, dict[str, Any]]:
@@ -120,13 +127,13 @@ def read_checksums(text: str) -> dict[str, dict[str, Any]]:
             str(name): {"bytes": int(facts["bytes"]), "sha256": str(facts["sha256"])}
             for name, facts in content["files"].items()
         }
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"{error!r}") from error
     for name, facts in sealed.items():
-        if name in ("", ".", "..") or "/" in name or "\0" in name:
-            raise ValueError(f"{name!r} names no file of this folder")
-        if facts["bytes"] < 0:
-            raise ValueError(f"{name!r} has {facts['bytes']} bytes")
+        if name in ("", ".", "..") or "/" in name or not name.isprintable():
+            raise ValueError(f"{name[:255]!a} names no file of this folder")
+        if not 0 <= facts["bytes"] < _MOST_FILE_BYTES:
+            raise ValueError(f"{name[:255]!a} has no file's number of bytes")
     return sealed
 
 
@@ -165,6 +172,7 @@ def _rows(shard: Path) -> Optional[pa.Table]:
     try:
         if _kind(index):
             return None
+        require_plausible_rows(shard.parent)
         columns = [*_PLACES, "record_digest"]
         table = read_index(index, columns)
         return table.filter(pc.equal(table["shard_file"], shard.name))

@@ -6,7 +6,6 @@ import base64
 import contextlib
 import dataclasses
 import functools
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import pyarrow.parquet as pq
 
 from thresher.episodes.episode import Episode
 from thresher.episodes.errors import UserError
-from thresher.episodes.files import sha256_file
+from thresher.episodes.files import scratch_beside, sha256_file
 from thresher.episodes.index import read_rows
 from thresher.episodes.metadata import Provenance
 from thresher.episodes.raw_log import EpisodePointer
@@ -40,6 +39,7 @@ from thresher.pipelines.sources import Source
 from thresher.pipelines.statistics import (
     Summary,
     SummaryMerger,
+    entries_of,
     pack,
     summarise,
     summarised_features,
@@ -47,6 +47,7 @@ from thresher.pipelines.statistics import (
 )
 
 _OPEN_FILES = 64
+_BATCH_ROWS = 256
 _MANIFEST = pa.schema(
     [
         pa.field("record_offset", pa.int64()),
@@ -106,16 +107,18 @@ class ShardUnit:
         """The manifest, written after the shard."""
         return self.folder / f".{self.file.name}.manifest.parquet"
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Returns the shard's plan rows by position."""
-        rows: list[dict[str, Any]] = read_rows(
-            self.plan, self.start, self.count
-        ).to_pylist()
-        return rows
+    def rows(self, columns: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
+        """Yields the shard's plan rows by position, or some columns of them."""
+        table = read_rows(self.plan, self.start, self.count)
+        if columns:
+            table = table.select(list(columns))
+        # A row of Python objects is many times its size in the table.
+        for batch in table.to_batches(_BATCH_ROWS):
+            yield from batch.to_pylist()
 
     def run(self) -> None:
         """Writes the shard and its manifest."""
-        scratch = self.folder / f".{self.file.name}.{os.getpid()}.part"
+        scratch = scratch_beside(self.file)
         names = [feature.name for feature in summarised_features(self.spec)]
         manifest: dict[str, list[Any]] = {name: [] for name in _MANIFEST.names}
         merger = SummaryMerger()
@@ -143,7 +146,7 @@ class ShardUnit:
         }
         scratch.replace(self.file)
         table = pa.table(manifest, schema=_MANIFEST.with_metadata(facts))
-        part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
+        part = scratch_beside(self.path)
         pq.write_table(table, part, compression="zstd")
         part.replace(self.path)
 
@@ -154,10 +157,23 @@ class ShardUnit:
         source = self.sources[row["source"]]
         if source.is_version and not row["relabelled"]:
             frame = _copied(row, source)
-            return frame, row["summary"], unpack(row["summary"], names)
+            return frame, row["summary"], self._copied_summary(row, source, names)
         episode = planned_episode(row, source, self.spec)
         summary = summarise(episode, self.spec)
         return framed(encode_record(episode, self.spec)), pack(summary), summary
+
+    def _copied_summary(
+        self, row: dict[str, Any], source: Source, names: Sequence[str]
+    ) -> Summary:
+        try:
+            summary = unpack(row["summary"], names)
+        # The library of sketches has errors of its own for bytes that are none.
+        except (ValueError, TypeError, RuntimeError, MemoryError) as error:
+            raise _damaged_parent(row, source, f"its summary: {error}") from error
+        widths = [summary[name].moments.mean.size for name in names]
+        if widths != [entries_of(f) for f in summarised_features(self.spec)]:
+            raise _damaged_parent(row, source, "its summary is of other features")
+        return summary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,7 +256,7 @@ def recorded_episode(row: dict[str, Any], source: Source, spec: EpisodeSpec) -> 
     if source.is_version:
         return decode_record(unframed(_copied(row, source)), spec)
     log = source.root / row["file"]
-    reader = _open_log(log, source.reader)
+    reader = _open_log(log, source.reader, *_state(log))
     pointer = EpisodePointer(str(log), row["offset"], row["length_bytes"])
     episode = reader.read(pointer)
     wanted = row["recorded_id"] or row["episode_id"]
@@ -278,7 +294,8 @@ def read_records(shard: Path) -> Iterator[bytes]:
 def _copied(row: dict[str, Any], source: Source) -> bytes:
     shard = source.root / row["shard_file"]
     try:
-        frame = _open_shard(shard).framed(row["record_offset"], row["record_length"])
+        reader = _open_shard(shard, *_state(shard))
+        frame = reader.framed(row["record_offset"], row["record_length"])
     except (OSError, ValueError) as error:
         raise _damaged_parent(row, source, str(error)) from error
     digest = record_digest(unframed(frame))
@@ -294,11 +311,17 @@ def _damaged_parent(row: dict[str, Any], source: Source, why: str) -> UserError:
     )
 
 
+def _state(path: Path) -> tuple[int, int]:
+    """Returns what changes with a file: another one of its name is opened anew."""
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns
+
+
 @functools.lru_cache(maxsize=_OPEN_FILES)
-def _open_log(path: Path, reader: str) -> LogReader:
+def _open_log(path: Path, reader: str, number: int, time: int) -> LogReader:
     return open_log(path, reader)
 
 
 @functools.lru_cache(maxsize=_OPEN_FILES)
-def _open_shard(path: Path) -> RecordReader:
+def _open_shard(path: Path, number: int, time: int) -> RecordReader:
     return RecordReader(path)

@@ -95,6 +95,11 @@ def _everything_below(folder):
     }
 
 
+def test_a_sound_folder_does_all_of_it(version, folder, tmp_path):
+    said = [_outcome(words) for words in _commands(folder, version, tmp_path / "out")]
+    assert said == ["status 0"] * len(said)
+
+
 @pytest.mark.parametrize("name", hostile.ATTACKS)
 def test_every_command_answers(name, version, folder, tmp_path):
     hostile.ATTACKS[name](folder)

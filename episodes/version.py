@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 from thresher.episodes.errors import UserError
 from thresher.episodes.index import INDEX_SCHEMA, read_index
 from thresher.episodes.spec import EpisodeSpec
-from thresher.episodes.tfrecord import HEAD_BYTES
 
 CHECKSUMS = "checksums.json"
 CROISSANT = "croissant.json"
@@ -97,6 +96,18 @@ class Version:
         with side_files(self.path):
             _require_plain(self.path / EXCLUDED)
             return read_index(self.path / EXCLUDED)
+
+    @property
+    def column_names(self) -> list[str]:
+        """What episodes.parquet says of an episode.
+
+        Raises:
+          UserError: It cannot be read.
+        """
+        with side_files(self.path):
+            _require_plain(self.path / EPISODES)
+            names: list[str] = pq.read_schema(self.path / EPISODES).names
+            return names
 
     def columns(self, names: Sequence[str] | None) -> pa.Table:
         """Returns some columns of the index, or, for None, all of them.
@@ -179,23 +190,35 @@ def side_files(path: Path | str) -> Iterator[None]:
 def require_plausible_rows(path: Path) -> None:
     """Refuses an index of a few bytes that unpacks to more rows than memory has.
 
+    Ids, digests and offsets differ from row to row, and take some bytes each, however
+    well they are packed.
+
     Raises:
-      ValueError: The version's shards are too small for so many records.
+      ValueError: The version's index is too small for so many rows.
     """
-    rows = pq.read_metadata(path / EPISODES).num_rows
-    shards = sum(file.stat().st_size for file in path.glob("*-of-*") if file.is_file())
-    if rows * HEAD_BYTES > shards:
-        raise ValueError(f"{rows:,} episodes in shards of {shards:,} bytes")
+    index = path / EPISODES
+    rows, size = pq.read_metadata(index).num_rows, index.stat().st_size
+    if rows > size:
+        raise ValueError(f"{rows:,} episodes in an index of {size:,} bytes")
 
 
 def _require_kinds(table: pa.Table) -> None:
     """Refuses columns of an index that hold what no seal writes there."""
     for field in table.schema:
         place = INDEX_SCHEMA.get_field_index(field.name)
-        if place >= 0 and field.type != INDEX_SCHEMA.field(place).type:
+        if place >= 0 and _kind(field.type) != _kind(INDEX_SCHEMA.field(place).type):
             raise TypeError(f"the column {field.name!r} holds {field.type}")
         if field.name == "episode_id" and table[field.name].null_count:
             raise ValueError("an episode has no id")
+
+
+def _kind(found: pa.DataType) -> str:
+    """Returns what values of a type are; versions of other makers may be wider."""
+    if pa.types.is_integer(found) or pa.types.is_floating(found):
+        return "numbers"
+    if pa.types.is_string(found) or pa.types.is_large_string(found):
+        return "texts"
+    return "lists" if pa.types.is_nested(found) else str(found)
 
 
 def _require_plain(path: Path) -> None:

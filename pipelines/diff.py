@@ -13,6 +13,8 @@ from thresher.episodes.version import Version, side_files
 
 # What an index row says about an episode beside where it is kept.
 _LABELS = ("success", "episode_return", "label_source", "confidence", "other_labels")
+_COMPARED = ("episode_id", "split", "sampling_weight", *_LABELS)
+_BATCH_ROWS = 16_384
 _SHOWN = 5
 _NOTICEABLE = 0.1
 
@@ -129,8 +131,12 @@ def _compared(before: Version, after: Version) -> VersionDiff:
 
 def _by_id(version: Version) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
-    for row in version.index.to_pylist():
-        found.setdefault(row["episode_id"], []).append(row)
+    # Versions of other makers may say less of an episode.
+    names = [name for name in _COMPARED if name in version.column_names]
+    # A row of Python objects is many times its size in the table.
+    for batch in version.columns(names).to_batches(_BATCH_ROWS):
+        for row in batch.to_pylist():
+            found.setdefault(row["episode_id"], []).append(row)
     return found
 
 
@@ -175,13 +181,12 @@ def _ratios(
 
 
 def _weight(rows: list[dict[str, Any]]) -> float:
-    # Versions of other makers say nothing of weights.
     return float(rows[0].get("sampling_weight", 1.0))
 
 
 def _outcomes(version: Version) -> Counter[tuple[str, str]]:
-    columns = (version.index[name].to_pylist() for name in ("split", "success"))
-    return Counter(zip(*columns))
+    table = version.columns(["split", "success"])
+    return Counter(zip(*(column.to_pylist() for column in table.columns)))
 
 
 def _moved_means(before: Version, after: Version) -> Iterator[str]:

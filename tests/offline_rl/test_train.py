@@ -190,11 +190,14 @@ def _train_and_interrupt(version, run_dir, cache_dir):
     """Sends this process the signal as soon as the metrics file appears."""
     import threading
 
+    over = threading.Event()
+
     def interrupt():
         while not (run_dir / "metrics.csv").exists():
-            time.sleep(0.05)
-        time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGINT)
+            if over.wait(0.05):
+                return
+        if not over.wait(0.5):
+            os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
@@ -202,4 +205,5 @@ def _train_and_interrupt(version, run_dir, cache_dir):
     try:
         _train(version, run_dir, cache_dir, long)
     finally:
+        over.set()
         thread.join()

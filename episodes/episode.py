@@ -74,6 +74,12 @@ class Episode:
         return digest.hexdigest()[:32]
 
 
+@functools.cache
+def _kind(dtype: np.dtype) -> str:
+    """Returns a type's name, which NumPy puts together anew each time it is asked."""
+    return str(dtype)
+
+
 def _update_with_column(digest: hashlib._Hash, name: str, column: Column) -> None:
     if isinstance(column, EncodedImages):
         digest.update(f"{name} {column.encoding} {len(column)};".encode())
@@ -82,7 +88,7 @@ def _update_with_column(digest: hashlib._Hash, name: str, column: Column) -> Non
         digest.update(f"{name} str {column.shape};".encode())
         parts = tuple(str(value).encode() for value in column.flat)
     else:
-        digest.update(f"{name} {column.dtype} {column.shape};".encode())
+        digest.update(f"{name} {_kind(column.dtype)} {column.shape};".encode())
         digest.update(np.ascontiguousarray(column).data)
         return
     # Lengths keep ('ab', 'c') apart from ('a', 'bc').

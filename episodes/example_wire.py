@@ -131,6 +131,8 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
 
 
 def _read_varint(message: memoryview, position: int) -> tuple[int, int]:
+    if position < len(message) and message[position] < 0x80:
+        return message[position], position + 1
     value = shift = 0
     for byte in message[position : position + _MOST_VARINT_BYTES]:
         position += 1
@@ -145,7 +147,12 @@ def _delimited(tag: bytes, content: bytes) -> bytes:
     return tag + _varint(len(content)) + content
 
 
+_SHORT_VARINTS = tuple(bytes((value,)) for value in range(0x80))
+
+
 def _varint(value: int) -> bytes:
+    if value < 0x80:
+        return _SHORT_VARINTS[value]
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

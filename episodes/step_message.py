@@ -61,29 +61,29 @@ class StepMessage:
                 if _is_single(feature)
                 else _Field.LABEL_REPEATED,
             )
+        self._fields = tuple((f, field_name(f)) for f in self.features)
         self._class, self.schema = _compile(file, STEP_SCHEMA)
 
     def encode(self, values: dict[str, Any]) -> bytes:
         """Returns the message of one step's values, by feature name."""
         message = self._class()
-        for feature in self.features:
+        for feature, field in self._fields:
             value = values[feature.name]
             if feature.dtype == "uint8":
-                setattr(message, field_name(feature), np.asarray(value).tobytes())
+                setattr(message, field, np.asarray(value).tobytes())
             elif not feature.shape:
                 scalar = value if feature.dtype == "str" else value.item()
-                setattr(message, field_name(feature), scalar)
+                setattr(message, field, scalar)
             else:
-                flat = np.asarray(value).reshape(-1).tolist()
-                getattr(message, field_name(feature)).extend(flat)
+                getattr(message, field).extend(np.asarray(value).reshape(-1).tolist())
         return message.SerializeToString(deterministic=True)
 
     def decode(self, messages: list[bytes]) -> dict[str, np.ndarray]:
         """Returns a column [N, *shape] of every feature from N steps' messages."""
         parsed = [self._class.FromString(message) for message in messages]
         return {
-            f.name: _column(f, [getattr(m, field_name(f)) for m in parsed])
-            for f in self.features
+            feature.name: _column(feature, [getattr(step, field) for step in parsed])
+            for feature, field in self._fields
         }
 
 

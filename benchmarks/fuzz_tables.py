@@ -2,10 +2,9 @@
 
 Each case is read whole in a child process. What counts as broken: another exception
 than `UserError`, a child that dies or stays silent, more memory than a segment may
-take. Run: 
+take. Run:
 
     python -m thresher.benchmarks.fuzz_tables MODULE:READER FILE --cases 2000
-
 """
 
 from __future__ import annotations

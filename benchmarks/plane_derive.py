@@ -21,6 +21,7 @@ from thresher.benchmarks.plane_inputs import Inputs
 from thresher.benchmarks.plane_rates import build, tfds_build, thresher_build
 from thresher.benchmarks.plane_runs import THRESHER, Results, run
 from thresher.episodes.version import EPISODES
+from thresher.pipelines.conditions import columns_of
 from thresher.pipelines.query import episodes_where
 
 SIZES = ("handful", "all")
@@ -125,7 +126,9 @@ def _query(path: Path, condition: str, repeats: int) -> dict[str, Any]:
     seconds: dict[str, list[float]] = {"with_reading": [], "in_memory": []}
     for _ in range(repeats):
         began = time.perf_counter()
-        table = pq.read_table(path)
+        names = pq.read_schema(path).names
+        needed = {*columns_of(condition, names), "episode_id"}
+        table = pq.read_table(path, columns=[n for n in names if n in needed])
         read = time.perf_counter()
         found = episodes_where(table, condition, ["episode_id"])
         ended = time.perf_counter()

@@ -269,13 +269,16 @@ def episodes(
     import pyarrow.csv
 
     from thresher.episodes.version import open_version
-    from thresher.pipelines.query import episodes_where
+    from thresher.pipelines.query import episodes_of, episodes_where
 
     opened = open_version(version)
     default = _EXCLUDED_COLUMNS if excluded else _EPISODE_COLUMNS
     names = _words(columns) if columns else default
-    index = opened.excluded if excluded else opened.index
-    found = episodes_where(index, where, names, limit)
+    found = (
+        episodes_where(opened.excluded, where, names, limit)
+        if excluded
+        else episodes_of(opened, where, names, limit)
+    )
     lists = [f.name for f in found.schema if pyarrow.types.is_list(f.type)]
     for column in lists:
         joined = [";".join(map(str, v or ())) for v in found[column].to_pylist()]

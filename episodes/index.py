@@ -48,6 +48,7 @@ INDEX_SCHEMA = pa.schema(
 )
 # Rows of one block of Parquet: small enough to read a shard's rows alone.
 ROW_GROUP_ROWS = 16_384
+_BATCH_ROWS = 256
 
 
 def index_row(
@@ -125,8 +126,17 @@ def read_index(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     return pq.read_table(path, columns=None if columns is None else list(columns))
 
 
-def read_rows(path: Path, start: int, count: int) -> pa.Table:
-    """Returns some rows of an index, reading only the blocks that hold them."""
+def iterate_rows(
+    path: Path, start: int, count: int, columns: Sequence[str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yields some rows of an index, holding a few of them at a time.
+
+    Args:
+      path: The index.
+      start: The first row.
+      count: How many.
+      columns: Which columns; None for all.
+    """
     file = pq.ParquetFile(path)
     groups: list[int] = []
     first = position = 0
@@ -136,4 +146,11 @@ def read_rows(path: Path, start: int, count: int) -> pa.Table:
             first = position if not groups else first
             groups.append(group)
         position += rows
-    return file.read_row_groups(groups).slice(start - first, count)
+    position = first
+    names = None if columns is None else list(columns)
+    for batch in file.iter_batches(_BATCH_ROWS, row_groups=groups, columns=names):
+        skipped = min(max(0, start - position), batch.num_rows)
+        wanted = batch.slice(skipped, max(0, start + count - position - skipped))
+        position += batch.num_rows
+        # A row of Python objects is many times its size in the table.
+        yield from wanted.to_pylist()

@@ -26,13 +26,16 @@ _COMPARED = re.compile(
 _OPERATOR_BEFORE = re.compile(r"(?:=|<|>|\|\||\(\s*DISTINCT|,)\s*$", re.IGNORECASE)
 
 
-def matching_rows(table: pa.Table, condition: str, where: str) -> np.ndarray:
+def matching_rows(
+    table: pa.Table, condition: str, where: str, known: Sequence[str] = ()
+) -> np.ndarray:
     """Returns the rows of a table that a condition holds for, int64 [M], in order.
 
     Args:
       table: Rows of an index.
       condition: SQL; empty for all.
       where: Where the condition stands, for errors: 'where of the recipe'.
+      known: Columns that there are, for errors; the table's if not said.
 
     Raises:
       UserError: DuckDB cannot read it, or names a column that is not there.
@@ -48,16 +51,16 @@ def matching_rows(table: pa.Table, condition: str, where: str) -> np.ndarray:
         relation = connection.from_arrow(numbered)
         if "length" not in table.column_names and "num_steps" in table.column_names:
             relation = relation.project("*, num_steps - 1 AS length")
-        found = relation.filter(plain_sql(condition)).project(_ROW).fetchall()
+        found = relation.filter(plain_sql(condition)).project(_ROW).fetchnumpy()
     except duckdb.Error as error:
         told = str(error).split("\n")[0]
         raise UserError(
             f"{where}: the condition {condition!r} cannot be used: {told}; columns are "
-            f"length, {', '.join(table.column_names)}"
+            f"length, {', '.join(known or table.column_names)}"
         ) from error
     finally:
         connection.close()
-    return np.sort(np.array([row for (row,) in found], dtype=np.int64))
+    return np.sort(np.asarray(found[_ROW], dtype=np.int64))
 
 
 def plain_sql(condition: str) -> str:

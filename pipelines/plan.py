@@ -13,7 +13,7 @@ from thresher.episodes.errors import UserError, unknown_name
 from thresher.pipelines.stable_hash import ranks
 
 FILE_FORMATS = ("tfrecord", "array_record")
-_SORT_MEMORY = "1GB"
+_MIB = 1 << 20
 # Rows of one block of the plan's file: a shard reads the blocks that hold its rows.
 _BLOCK_ROWS = 16_384
 
@@ -202,7 +202,8 @@ def write_plan(
     )
     connection = duckdb.connect()
     try:
-        connection.execute(f"SET memory_limit = '{_SORT_MEMORY}'")
+        memory = _sort_memory(len(plan.rows)) // _MIB
+        connection.execute(f"SET memory_limit = '{memory}MiB'")
         connection.execute("SET temp_directory = ?", [str(path.parent / ".sort")])
         connection.register("planned", table)
         connection.register("seen", seen)
@@ -217,6 +218,14 @@ def write_plan(
     finally:
         connection.close()
     scratch.replace(path)
+
+
+def _sort_memory(rows: int) -> int:
+    """Returns bytes that DuckDB may take: it takes all of them before it uses the disk.
+
+    The join's table of rows must fit; 256 MiB were too few for five million.
+    """
+    return max(256 * _MIB, min(200 * rows, 1024 * _MIB), 100 * rows)
 
 
 def _quoted(path: Path) -> str:

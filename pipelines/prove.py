@@ -17,8 +17,9 @@ from typing import Any
 
 from thresher.episodes.files import atomic_write, sha256_file
 from thresher.episodes.tfds_record import content_id, record_id
+from thresher.pipelines.manifest import Manifest, read_manifest
 from thresher.pipelines.shard_files import record_digest, shard_records
-from thresher.pipelines.write import Manifest, ShardUnit, read_manifest
+from thresher.pipelines.write import ShardUnit
 
 _MOST_PROBLEMS = 100
 # Columns of the plan.
@@ -72,11 +73,13 @@ def _state(path: Path) -> list[int]:
 def shard_problems(unit: ShardUnit) -> list[str]:
     """Returns a sentence for everything in a shard that the plan does not say."""
     try:
-        manifest = read_manifest(unit.path)
+        manifest = read_manifest(unit.path, ["record_digest"])
     except (OSError, ValueError, KeyError) as error:
         return [f"{unit.path.name} cannot be read ({error})"]
     rows = list(unit.rows(_PROVEN_BY))
     planned = [row["episode_id"] for row in rows]
+    if len(planned) != unit.count:
+        return [f"the plan holds {len(planned)} of the shard's {unit.count} episodes"]
     try:
         found, digests = _contents(unit, rows)
     except (OSError, ValueError) as error:

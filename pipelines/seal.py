@@ -37,6 +37,7 @@ from thresher.pipelines.card import dataset_card
 from thresher.pipelines.croissant import croissant
 from thresher.pipelines.ingest.annotations import AnnotationReport
 from thresher.pipelines.ingest.report import IngestReport
+from thresher.pipelines.manifest import read_manifest
 from thresher.pipelines.picture import picture_strip
 from thresher.pipelines.recipe import Recipe
 from thresher.pipelines.select import Selection
@@ -48,7 +49,7 @@ from thresher.pipelines.statistics import (
 )
 from thresher.pipelines.tfds_info import write_dataset_info
 from thresher.pipelines.workbench import Workbench
-from thresher.pipelines.write import ShardUnit, read_manifest
+from thresher.pipelines.write import ShardUnit
 
 _INTERNAL = (
     "summary",
@@ -58,6 +59,7 @@ _INTERNAL = (
     "parent_weight",
     "violations",
 )
+_BATCH_ROWS = 4096
 _RECORD_COLUMNS = ("record_offset", "record_length", "record_digest")
 
 
@@ -157,7 +159,7 @@ class _PlanRows:
     """Reads a plan from its start to its end, some rows at a time."""
 
     def __init__(self, path: Path) -> None:
-        self._batches = pq.ParquetFile(path).iter_batches()
+        self._batches = pq.ParquetFile(path).iter_batches(_BATCH_ROWS)
         self._left: pa.Table | None = None
 
     def take(self, count: int) -> pa.Table:
@@ -175,8 +177,9 @@ def _write_summaries(path: Path, units: Sequence[ShardUnit]) -> None:
     schema = pa.schema([pa.field("summary", pa.binary())])
     with streamed_index(path, schema) as writer:
         for unit in units:
-            column = read_manifest(unit.path, ["summary"]).records["summary"]
-            writer.write_table(pa.table([column], schema=schema))
+            file = pq.ParquetFile(unit.path)
+            for batch in file.iter_batches(_BATCH_ROWS, columns=["summary"]):
+                writer.write_batch(batch.cast(schema))
 
 
 def _write_excluded(path: Path, bench: Workbench) -> None:

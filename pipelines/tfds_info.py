@@ -9,8 +9,9 @@ import tensorflow_datasets as tfds
 
 from thresher.episodes.spec import EpisodeSpec
 from thresher.episodes.tfds_features import features_dict
+from thresher.pipelines.manifest import read_manifest
 from thresher.pipelines.recipe import Recipe
-from thresher.pipelines.write import ShardUnit, read_manifest
+from thresher.pipelines.write import ShardUnit
 
 _FORMATS = {
     "tfrecord": tfds.core.FileFormat.TFRECORD,

@@ -21,7 +21,7 @@ from thresher.pipelines.rebalance import OUTCOMES
 from thresher.pipelines.stable_hash import id_words
 
 KEPT = 0
-_BATCH_ROWS = 131_072
+_BATCH_ROWS = 32_768
 
 
 @dataclasses.dataclass

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
@@ -11,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from thresher.episodes.episode import Episode
 from thresher.episodes.errors import UserError
 from thresher.episodes.files import scratch_beside, sha256_file
-from thresher.episodes.index import read_rows
+from thresher.episodes.index import iterate_rows
 from thresher.episodes.metadata import Provenance
 from thresher.episodes.raw_log import EpisodePointer
 from thresher.episodes.spec import EpisodeSpec
@@ -25,9 +21,9 @@ from thresher.episodes.tfds_record import decode_record, encode_record
 from thresher.episodes.tfrecord import framed
 from thresher.pipelines.ingest.reader import LogReader, open_log
 from thresher.pipelines.ingest.relabel import relabel
+from thresher.pipelines.manifest import ManifestWriter
 from thresher.pipelines.plan import Plan
 from thresher.pipelines.shard_files import (
-    ArrayRecordWriter,
     RecordReader,
     TfRecordWriter,
     record_digest,
@@ -47,16 +43,6 @@ from thresher.pipelines.statistics import (
 )
 
 _OPEN_FILES = 64
-_BATCH_ROWS = 256
-_MANIFEST = pa.schema(
-    [
-        pa.field("record_offset", pa.int64()),
-        pa.field("record_length", pa.int64()),
-        pa.field("record_digest", pa.string()),
-        pa.field("summary", pa.binary()),
-    ]
-)
-_STATISTICS, _SHA256, _BYTES = b"statistics", b"sha256", b"bytes"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,48 +93,30 @@ class ShardUnit:
         """The manifest, written after the shard."""
         return self.folder / f".{self.file.name}.manifest.parquet"
 
-    def rows(self, columns: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
-        """Yields the shard's plan rows by position, or some columns of them."""
-        table = read_rows(self.plan, self.start, self.count)
-        if columns:
-            table = table.select(list(columns))
-        # A row of Python objects is many times its size in the table.
-        for batch in table.to_batches(_BATCH_ROWS):
-            yield from batch.to_pylist()
+    def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+        """Returns the shard's plan rows by position, or some columns of them."""
+        return iterate_rows(self.plan, self.start, self.count, columns)
 
     def run(self) -> None:
         """Writes the shard and its manifest."""
         scratch = scratch_beside(self.file)
         names = [feature.name for feature in summarised_features(self.spec)]
-        manifest: dict[str, list[Any]] = {name: [] for name in _MANIFEST.names}
         merger = SummaryMerger()
-        with contextlib.ExitStack() as closing:
-            writer: TfRecordWriter | ArrayRecordWriter = shard_writer(
-                scratch, self.file_format
-            )
-            closing.enter_context(writer)
-            for row in self.rows():
-                frame, packed, summary = self._framed_record(row, names)
-                record = unframed(frame)
-                offset = (
-                    writer.write_framed(frame)
-                    if isinstance(writer, TfRecordWriter)
-                    else writer.write(record)
-                )
-                values = (offset, len(record), record_digest(record), packed)
-                for name, value in zip(_MANIFEST.names, values):
-                    manifest[name].append(value)
-                merger.add(summary)
-        facts = {
-            _SHA256: sha256_file(scratch).encode(),
-            _BYTES: str(scratch.stat().st_size).encode(),
-            _STATISTICS: base64.b64encode(pack(merger.summary)),
-        }
-        scratch.replace(self.file)
-        table = pa.table(manifest, schema=_MANIFEST.with_metadata(facts))
-        part = scratch_beside(self.path)
-        pq.write_table(table, part, compression="zstd")
-        part.replace(self.path)
+        with ManifestWriter(self.path) as manifest:
+            with shard_writer(scratch, self.file_format) as writer:
+                for row in self.rows():
+                    frame, packed, summary = self._framed_record(row, names)
+                    record = unframed(frame)
+                    offset = (
+                        writer.write_framed(frame)
+                        if isinstance(writer, TfRecordWriter)
+                        else writer.write(record)
+                    )
+                    manifest.add(offset, len(record), record_digest(record), packed)
+                    merger.add(summary)
+            digest, size = sha256_file(scratch), scratch.stat().st_size
+            scratch.replace(self.file)
+            manifest.finish(digest, size, pack(merger.summary))
 
     def _framed_record(
         self, row: dict[str, Any], names: Sequence[str]
@@ -174,35 +142,6 @@ class ShardUnit:
         if widths != [entries_of(f) for f in summarised_features(self.spec)]:
             raise _damaged_parent(row, source, "its summary is of other features")
         return summary
-
-
-@dataclasses.dataclass(frozen=True)
-class Manifest:
-    """What a shard's writer said about it.
-
-    Attributes:
-      sha256: Of the file.
-      size: Its bytes.
-      statistics: Packed summary of all its episodes.
-      records: Columns record_offset, record_length, record_digest, summary.
-    """
-
-    sha256: str
-    size: int
-    statistics: bytes
-    records: pa.Table
-
-
-def read_manifest(path: Path, columns: Sequence[str] | None = None) -> Manifest:
-    """Reads a shard's manifest, or some columns of its records."""
-    table = pq.read_table(path, columns=None if columns is None else list(columns))
-    facts = table.schema.metadata
-    return Manifest(
-        facts[_SHA256].decode(),
-        int(facts[_BYTES]),
-        base64.b64decode(facts[_STATISTICS]),
-        table,
-    )
 
 
 def shard_units(

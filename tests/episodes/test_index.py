@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from thresher.episodes.index import index_row, index_table, read_index, write_index
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thresher.episodes.index import (
+    index_row,
+    index_table,
+    iterate_rows,
+    read_index,
+    write_index,
+)
 from thresher.episodes.raw_log import EpisodePointer
 from thresher.tests.episodes.tiny import tiny_episode
 
@@ -32,3 +43,15 @@ def test_parquet_gives_the_same_table_back(tmp_path):
     table = index_table(_rows())
     write_index(table, tmp_path / "index.parquet")
     assert read_index(tmp_path / "index.parquet").equals(table)
+
+
+@given(
+    st.integers(1, 900), st.integers(1, 400), st.integers(0, 899), st.integers(0, 900)
+)
+def test_a_run_of_rows_is_that_run_wherever_blocks_end(
+    tmp_path_factory, rows, block, start, count
+):
+    path = tmp_path_factory.mktemp("rows") / "index.parquet"
+    pq.write_table(pa.table({"row": range(rows)}), path, row_group_size=block)
+    found = [row["row"] for row in iterate_rows(path, start, count)]
+    assert found == list(range(rows))[start : start + count]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from thresher.episodes.errors import UserError
+from thresher.episodes.version import EPISODES, open_version
 from thresher.pipelines.build import build_version
 from thresher.pipelines.diff import diff
 from thresher.pipelines.query import episodes_where
@@ -19,12 +23,15 @@ def version(tmp_path_factory):
     return build_version(_build(root, write_logs(root / "logs")))
 
 
-def _with_rows(version, rows):
-    table = version.index.from_pylist(rows, schema=version.index.schema)
-    changed = dataclasses.replace(version)
-    # The index is read when it is first asked for; here it is there already.
-    vars(changed)["index"] = table
-    return changed
+@pytest.fixture
+def with_rows(version, tmp_path):
+    def made(rows):
+        folder = shutil.copytree(version.path, tmp_path / "other")
+        table = pa.Table.from_pylist(rows, schema=version.index.schema)
+        pq.write_table(table, folder / EPISODES)
+        return open_version(folder)
+
+    return made
 
 
 def test_a_version_does_not_differ_from_itself(version):
@@ -33,16 +40,16 @@ def test_a_version_does_not_differ_from_itself(version):
     assert list(same.sentences()) == []
 
 
-def test_what_was_added_and_removed_is_told(version):
+def test_what_was_added_and_removed_is_told(version, with_rows):
     rows = version.index.to_pylist()
-    fewer = _with_rows(version, rows[2:])
+    fewer = with_rows(rows[2:])
     gone = tuple(sorted(row["episode_id"] for row in rows[:2]))
     assert diff(version, fewer).removed == gone
     assert diff(fewer, version).added == gone
     assert "2 episodes removed: " in next(diff(version, fewer).sentences())
 
 
-def test_labels_splits_and_repetitions_are_told(version):
+def test_labels_splits_and_repetitions_are_told(version, with_rows):
     rows = version.index.to_pylist()
     other = {"yes": "no", "no": "yes"}[rows[0]["success"]]
     changed = [
@@ -52,7 +59,7 @@ def test_labels_splits_and_repetitions_are_told(version):
         rows[2],
         *rows[3:],
     ]
-    found = diff(version, _with_rows(version, changed))
+    found = diff(version, with_rows(changed))
     first, second, third = (row["episode_id"] for row in rows[:3])
     assert found.relabelled == {first: (("success", rows[0]["success"], other),)}
     assert found.moved == {second: (rows[1]["split"], "somewhere")}
@@ -62,9 +69,9 @@ def test_labels_splits_and_repetitions_are_told(version):
     assert "success in somewhere: 0 of 0 → " in told
 
 
-def test_many_changes_do_not_fill_the_screen(version):
+def test_many_changes_do_not_fill_the_screen(version, with_rows):
     rows = [{**row, "confidence": 0.5} for row in version.index.to_pylist()]
-    told = list(diff(version, _with_rows(version, rows)).sentences())
+    told = list(diff(version, with_rows(rows)).sentences())
     assert len(told) == 6
     assert told[-1] == f"… and {len(rows) - 5} more relabelled"
 

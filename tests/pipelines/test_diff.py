@@ -9,11 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from thresher.episodes.errors import UserError
 from thresher.episodes.version import EPISODES, open_version
 from thresher.pipelines.build import build_version
 from thresher.pipelines.diff import diff
-from thresher.pipelines.query import episodes_where
 from thresher.tests.pipelines.test_build import _build, write_logs
 
 
@@ -84,27 +82,3 @@ def test_features_are_compared_field_by_field(version):
     told = diff(version, dataclasses.replace(version, spec=spec)).features
     assert f"feature {others[-1].name} removed" in told
     assert any(line.startswith(f"feature {first.name}: unit ") for line in told)
-
-
-def test_the_index_answers_sql(version):
-    some = episodes_where(
-        version.index, "success = 'yes' AND num_steps > 2", ["episode_id", "success"], 3
-    )
-    assert some.column_names == ["episode_id", "success"]
-    assert some.num_rows == 3
-    assert set(some["success"].to_pylist()) == {"yes"}
-    assert episodes_where(version.index).equals(version.index)
-
-
-@pytest.mark.parametrize(
-    ("condition", "columns", "words"),
-    [
-        ("sucess = 'yes'", [], "columns are length, episode_id"),
-        ("", ["sucess"], "did you mean 'success'"),
-        ("1; DROP TABLE x", [], "cannot be used"),
-        ("success IN (SELECT content FROM read_text('/etc/hostname'))", [], "cannot"),
-    ],
-)
-def test_questions_that_cannot_be_asked_are_refused(version, condition, columns, words):
-    with pytest.raises(UserError, match=words):
-        episodes_where(version.index, condition, columns)

@@ -47,7 +47,7 @@ INDEX_SCHEMA = pa.schema(
     ]
 )
 # Rows of one block of Parquet: small enough to read a shard's rows alone.
-ROW_GROUP_ROWS = 16_384
+ROW_GROUP_ROWS = 4096
 _BATCH_ROWS = 256
 
 

@@ -15,7 +15,7 @@ from thresher.pipelines.stable_hash import ranks
 FILE_FORMATS = ("tfrecord", "array_record")
 _MIB = 1 << 20
 # Rows of one block of the plan's file: a shard reads the blocks that hold its rows.
-_BLOCK_ROWS = 16_384
+_BLOCK_ROWS = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,9 +223,9 @@ def write_plan(
 def _sort_memory(rows: int) -> int:
     """Returns bytes that DuckDB may take: it takes all of them before it uses the disk.
 
-    The join's table of rows must fit; 256 MiB were too few for five million.
+    The table of rows that is joined must fit: 256 MiB are too few for five million.
     """
-    return max(256 * _MIB, min(200 * rows, 1024 * _MIB), 100 * rows)
+    return max(96 * _MIB, min(500 * rows, 1024 * _MIB), 100 * rows)
 
 
 def _quoted(path: Path) -> str:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 from thresher.episodes.files import atomic_write, sha256_file
 from thresher.episodes.tfds_record import content_id, record_id
@@ -76,12 +75,11 @@ def shard_problems(unit: ShardUnit) -> list[str]:
         manifest = read_manifest(unit.path, ["record_digest"])
     except (OSError, ValueError, KeyError) as error:
         return [f"{unit.path.name} cannot be read ({error})"]
-    rows = list(unit.rows(_PROVEN_BY))
-    planned = [row["episode_id"] for row in rows]
+    planned, copied, all_copied = _planned(unit)
     if len(planned) != unit.count:
         return [f"the plan holds {len(planned)} of the shard's {unit.count} episodes"]
     try:
-        found, digests = _contents(unit, rows)
+        found, digests = _contents(unit, copied, all_copied)
     except (OSError, ValueError) as error:
         return [str(error)]
     if found != planned:
@@ -89,17 +87,30 @@ def shard_problems(unit: ShardUnit) -> list[str]:
     return list(_manifest_problems(unit, manifest, digests))
 
 
+def _planned(unit: ShardUnit) -> tuple[list[str], dict[str, str], bool]:
+    """Returns the planned ids, copies' ids by digest, and whether all are copies."""
+    planned: list[str] = []
+    copied: dict[str, str] = {}
+    all_copied = True
+    for row in unit.rows(_PROVEN_BY):
+        planned.append(row["episode_id"])
+        if unit.sources[row["source"]].is_version and not row["relabelled"]:
+            copied[row["record_digest"]] = row["episode_id"]
+        else:
+            all_copied = False
+    return planned, copied, all_copied
+
+
 def _contents(
-    unit: ShardUnit, rows: Sequence[dict[str, Any]]
+    unit: ShardUnit, copied: Mapping[str, str], all_copied: bool
 ) -> tuple[list[str], list[str]]:
-    """Returns the ids that a shard's records really have, and the records' digests."""
-    # A record's place in the plan says which proof it needs.
-    copied = {
-        row["record_digest"]: row["episode_id"]
-        for row in rows
-        if unit.sources[row["source"]].is_version and not row["relabelled"]
-    }
-    all_copied = all(row["record_digest"] in copied for row in rows)
+    """Returns the ids that a shard's records really have, and the records' digests.
+
+    Args:
+      unit: The shard.
+      copied: Ids of records that are copies, by their digest.
+      all_copied: Whether it holds nothing else.
+    """
     ids, digests = [], []
     for _, record in shard_records(unit.file):
         digest = record_digest(record)

@@ -59,7 +59,7 @@ _INTERNAL = (
     "parent_weight",
     "violations",
 )
-_BATCH_ROWS = 4096
+_BATCH_ROWS = 1024
 _RECORD_COLUMNS = ("record_offset", "record_length", "record_digest")
 
 
@@ -144,15 +144,16 @@ def _write_episodes(path: Path, units: Sequence[ShardUnit]) -> None:
 def _episode_tables(units: Sequence[ShardUnit]) -> Iterator[pa.Table]:
     plan = _PlanRows(units[0].plan)
     for unit in units:
-        rows = plan.take(unit.count)
-        rows = rows.drop_columns([n for n in _INTERNAL if n in rows.column_names])
         manifest = read_manifest(unit.path, _RECORD_COLUMNS).records
-        files = pa.array([unit.file.name] * unit.count, pa.string())
-        place = rows.column_names.index("shard_file")
-        rows = rows.set_column(place, "shard_file", files)
-        for name in _RECORD_COLUMNS:
-            rows = rows.set_column(rows.column_names.index(name), name, manifest[name])
-        yield rows.replace_schema_metadata(None)
+        for start in range(0, unit.count, _BATCH_ROWS):
+            records = manifest.slice(start, _BATCH_ROWS)
+            rows = plan.take(records.num_rows)
+            rows = rows.drop_columns([n for n in _INTERNAL if n in rows.column_names])
+            files = pa.array([unit.file.name] * rows.num_rows, pa.string())
+            places = {name: records[name] for name in _RECORD_COLUMNS}
+            for name, column in {"shard_file": files, **places}.items():
+                rows = rows.set_column(rows.column_names.index(name), name, column)
+            yield rows.replace_schema_metadata(None)
 
 
 class _PlanRows:

@@ -12,5 +12,8 @@ import os
 # Training steps take a third to a half less time on processors where it is not the
 # default.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+# Arrow's own allocator keeps several times what tables of a few megabytes need, and
+# every worker holds such tables.
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 __version__ = "0.1.0"

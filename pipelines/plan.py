@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from thresher.episodes.errors import UserError, unknown_name
 from thresher.pipelines.stable_hash import ranks
 
 FILE_FORMATS = ("tfrecord", "array_record")
-_MIB = 1 << 20
+# DuckDB gets more only where it cannot do with less: some 100 bytes a row.
+_LEAST_SORT_MEMORY, _MOST_SORT_MEMORY = 64 << 20, 64 << 30
 # Rows of one block of the plan's file: a shard reads the blocks that hold its rows.
 _BLOCK_ROWS = 4096
 
@@ -169,7 +171,8 @@ def write_plan(
 ) -> None:
     """Writes the plan's rows of the index, in the plan's order, as Parquet.
 
-    The index may be larger than memory: DuckDB sorts it on disk.
+    The index may be larger than memory: DuckDB sorts it on disk, and is given the least
+    memory that it can do it with.
 
     Args:
       plan: The plan.
@@ -200,32 +203,40 @@ def write_plan(
             "flags": pa.array(list(flags.values()), pa.list_(pa.string())),
         }
     )
-    connection = duckdb.connect()
-    try:
-        memory = _sort_memory(len(plan.rows)) // _MIB
-        connection.execute(f"SET memory_limit = '{memory}MiB'")
-        connection.execute("SET temp_directory = ?", [str(path.parent / ".sort")])
-        connection.register("planned", table)
-        connection.register("seen", seen)
-        connection.execute(
-            "COPY (SELECT episodes.* EXCLUDE (row), planned.* EXCLUDE (row, place), "
-            "coalesce(seen.flags, []) AS flags FROM planned "
-            "JOIN read_parquet(?) AS episodes USING (row) "
-            "LEFT JOIN seen USING (row) ORDER BY place) "
-            f"TO '{_quoted(scratch)}' (FORMAT parquet, ROW_GROUP_SIZE {_BLOCK_ROWS})",
-            [str(index)],
-        )
-    finally:
-        connection.close()
+    question = (
+        "COPY (SELECT episodes.* EXCLUDE (row), planned.* EXCLUDE (row, place), "
+        "coalesce(seen.flags, []) AS flags FROM planned "
+        f"JOIN read_parquet('{_quoted(index)}') AS episodes USING (row) "
+        "LEFT JOIN seen USING (row) ORDER BY place) "
+        f"TO '{_quoted(scratch)}' (FORMAT parquet, ROW_GROUP_SIZE {_BLOCK_ROWS})"
+    )
+    memory = _LEAST_SORT_MEMORY
+    while True:
+        try:
+            _execute(question, {"planned": table, "seen": seen}, memory, path.parent)
+            break
+        except duckdb.OutOfMemoryException:
+            memory *= 2
+            if memory > _MOST_SORT_MEMORY:
+                raise
     scratch.replace(path)
 
 
-def _sort_memory(rows: int) -> int:
-    """Returns bytes that DuckDB may take: it takes all of them before it uses the disk.
+def _execute(
+    question: str, tables: Mapping[str, pa.Table], memory: int, folder: Path
+) -> None:
+    """Asks DuckDB, which takes all memory that it may before it turns to the disk."""
+    import duckdb
 
-    The table of rows that is joined must fit: 256 MiB are too few for five million.
-    """
-    return max(96 * _MIB, min(500 * rows, 1024 * _MIB), 100 * rows)
+    connection = duckdb.connect()
+    try:
+        connection.execute(f"SET memory_limit = '{memory >> 20}MiB'")
+        connection.execute("SET temp_directory = ?", [str(folder / ".sort")])
+        for name, table in tables.items():
+            connection.register(name, table)
+        connection.execute(question)
+    finally:
+        connection.close()
 
 
 def _quoted(path: Path) -> str:

@@ -11,11 +11,14 @@ import thresher
 ASK = (
     f"import os, sys, {thresher.__name__}\n"
     "print(os.environ['TF_ENABLE_ONEDNN_OPTS'], 'tensorflow' in sys.modules)\n"
+    "import pyarrow\n"
+    "print(pyarrow.default_memory_pool().backend_name)\n"
 )
 
 
 def _ask(**environment):
-    kept = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
+    chosen = ("TF_ENABLE_ONEDNN_OPTS", "ARROW_DEFAULT_MEMORY_POOL")
+    kept = {k: v for k, v in os.environ.items() if k not in chosen}
     kept["PYTHONPATH"] = os.pathsep.join(sys.path)
     done = subprocess.run(
         [sys.executable, "-c", ASK],
@@ -28,8 +31,12 @@ def _ask(**environment):
 
 
 def test_every_process_computes_with_the_same_kernels_whatever_it_imports_first():
-    assert _ask() == ["1", "False"]
+    assert _ask() == ["1", "False", "system"]
 
 
 def test_who_chose_other_kernels_keeps_them():
-    assert _ask(TF_ENABLE_ONEDNN_OPTS="0") == ["0", "False"]
+    assert _ask(TF_ENABLE_ONEDNN_OPTS="0") == ["0", "False", "system"]
+
+
+def test_who_chose_another_allocator_keeps_it():
+    assert _ask(ARROW_DEFAULT_MEMORY_POOL="mimalloc")[-1] == "mimalloc"

@@ -28,6 +28,7 @@ from thresher.pipelines.rebalance import RebalanceConfig
 from thresher.pipelines.stage import local_options
 from thresher.pipelines.verify import verify
 from thresher.tests.pipelines.test_build import RECIPE
+from thresher.tests.processes import command_of
 
 # Everything that changes what is on the disk, as the interpreter tells of it.
 _EVENTS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.truncate")
@@ -241,7 +242,7 @@ def _kill(child: int, who: str, rng: random.Random) -> int:
         victims = [
             process
             for process in psutil.Process(child).children()
-            if "thresher.pipelines.unit_worker" in process.cmdline()
+            if "thresher.pipelines.unit_worker" in command_of(process)
         ]
         if victims or psutil.Process(child).status() == psutil.STATUS_ZOMBIE:
             break

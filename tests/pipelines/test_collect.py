@@ -17,6 +17,7 @@ from thresher.episodes.errors import UserError
 from thresher.episodes.raw_log import RawLogReader
 from thresher.pipelines import worker_host
 from thresher.pipelines.collect import CollectConfig, collect
+from thresher.tests.processes import command_of
 
 WORLD = "thresher.tests.pipelines.unruly_world:UnrulyWorld"
 EPISODES = 120
@@ -171,7 +172,7 @@ def _workers_of(process):
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         children = psutil.Process(process.pid).children(recursive=True)
-        workers = [c for c in children if "episode_worker" in " ".join(c.cmdline())]
+        workers = [c for c in children if "episode_worker" in " ".join(command_of(c))]
         if len(workers) == 2:
             return workers
         time.sleep(0.05)

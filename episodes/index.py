@@ -146,6 +146,8 @@ def iterate_rows(
             first = position if not groups else first
             groups.append(group)
         position += rows
+    if not groups:
+        return
     position = first
     names = None if columns is None else list(columns)
     for batch in file.iter_batches(_BATCH_ROWS, row_groups=groups, columns=names):

@@ -176,19 +176,10 @@ def write_ros2_bag(
     compression: str = "",
 ) -> Path:
     """Writes the same as `write_ros1_bag`, as a ROS 2 folder."""
-    from rosbags.rosbag2 import (
-        CompressionFormat,
-        CompressionMode,
-        StoragePlugin,
-        Writer,
-    )
     from rosbags.typesys import Stores, get_typestore
 
     store = get_typestore(Stores.ROS2_HUMBLE)
-    writer = Writer(path, version=9, storage_plugin=StoragePlugin[storage])
-    if compression:
-        writer.set_compression(CompressionMode[compression], CompressionFormat.ZSTD)
-    with writer:
+    with _ros2_writer(path, storage, compression) as writer:
         connections: dict[str, Any] = {}
         for topic, seconds, content in rows:
             message, kind = ros_message(store, content)
@@ -197,6 +188,23 @@ def write_ros2_bag(
             data = store.serialize_cdr(message, kind)
             writer.write(connections[topic], at(seconds), data)
     return path
+
+
+def _ros2_writer(path: Path, storage: str, compression: str) -> Any:
+    from rosbags import rosbag2
+
+    # The last one for Python 3.9 writes SQLite alone, and keeps its names elsewhere.
+    old = not hasattr(rosbag2, "StoragePlugin")
+    names: Any = rosbag2.Writer if old else rosbag2
+    if old:
+        writer: Any = names(path)
+    else:
+        plugin = names.StoragePlugin[storage]
+        writer = names.Writer(path, version=9, storage_plugin=plugin)
+    if compression:
+        mode = names.CompressionMode[compression]
+        writer.set_compression(mode, names.CompressionFormat.ZSTD)
+    return writer
 
 
 def ros_message(store: Any, content: Any) -> tuple[Any, str]:

@@ -121,7 +121,7 @@ def _store_of_distro(name: str, distro: str) -> Any:
     if distro not in DISTROS:
         raise unknown_name("ROS 2 distribution", distro, DISTROS)
     store = typesys.get_typestore(typesys.Stores(f"ros2_{distro}"))
-    if name not in store.fielddefs:
+    if name not in store.types:
         raise SchemaError(
             f"ROS 2 {distro} has no type {name}: messages of your own must be recorded "
             "with their definitions (MCAP does so)"
@@ -137,6 +137,9 @@ def _ros_decoder(store: Any, name: str, cdr: bool) -> Decoder:
     def decode(data: bytes) -> Any:
         try:
             return read(data, name)
+        # How releases of rosbags for Python 3.9 say it.
+        except AssertionError as error:
+            raise DecodeError("size mismatch: bytes are left over") from error
         except (SerdeError, struct.error, ValueError, IndexError, TypeError) as error:
             raise DecodeError(str(error)) from error
 

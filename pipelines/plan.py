@@ -14,8 +14,9 @@ from thresher.episodes.errors import UserError, unknown_name
 from thresher.pipelines.stable_hash import ranks
 
 FILE_FORMATS = ("tfrecord", "array_record")
-# DuckDB gets more only where it cannot do with less: some 100 bytes a row.
+# DuckDB takes all that it may; it gets more only where it cannot do with less.
 _LEAST_SORT_MEMORY, _MOST_SORT_MEMORY = 64 << 20, 64 << 30
+_SORT_BYTES_A_ROW = 100
 # Rows of one block of the plan's file: a shard reads the blocks that hold its rows.
 _BLOCK_ROWS = 4096
 
@@ -210,7 +211,7 @@ def write_plan(
         "LEFT JOIN seen USING (row) ORDER BY place) "
         f"TO '{_quoted(scratch)}' (FORMAT parquet, ROW_GROUP_SIZE {_BLOCK_ROWS})"
     )
-    memory = _LEAST_SORT_MEMORY
+    memory = max(_LEAST_SORT_MEMORY, _SORT_BYTES_A_ROW * len(plan.rows))
     while True:
         try:
             _execute(question, {"planned": table, "seen": seen}, memory, path.parent)

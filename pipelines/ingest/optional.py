@@ -20,11 +20,16 @@ def load_h5py() -> Any:
 
 
 def load_av() -> Any:
-    """Returns PyAV, silenced: what FFmpeg logs is raised as errors all the same."""
+    """Returns PyAV, silenced: what FFmpeg logs is raised as errors all the same.
+
+    At any level but none, FFmpeg's threads wait for Python's lock to log, while a
+    container that is closed in the middle of its video holds that lock and waits for
+    them.
+    """
     with _needed("av"):
         import av
         import av.logging
-    av.logging.set_level(av.logging.PANIC)
+    av.logging.set_level(None)
     return av
 
 

@@ -155,3 +155,11 @@ def test_a_playlist_opens_no_other_file(tmp_path, video):
     path.write_text(f"ffconcat version 1.0\nfile {video}\n")
     with pytest.raises(DamagedRecordingError):
         list(frames_at(path, np.array([0.0]), 0.05))
+
+
+def test_videos_that_are_left_in_the_middle_are_closed(video):
+    """Found once in many runs: the thread that closed waited for those that decoded."""
+    for _ in range(2000):
+        frames = frames_numbered(video, np.array([1, 4]))
+        assert next(frames).shape == (64, 64, 3)
+        frames.close()

@@ -45,6 +45,16 @@ def scratch_beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
 
 
+def require_plain(path: Path) -> None:
+    """Refuses what is not there, and pipes and devices, which never end.
+
+    Raises:
+      ValueError: It is no plain file.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path.name} is not there, or is no plain file")
+
+
 def sha256_file(path: Path) -> str:
     """Returns the SHA-256 of a file's bytes as 64 hexadecimal digits."""
     digest = hashlib.sha256()

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from thresher.episodes.errors import UserError
+from thresher.episodes.files import require_plain
 from thresher.episodes.index import INDEX_SCHEMA, read_index
 from thresher.episodes.spec import EpisodeSpec
 
@@ -94,7 +95,7 @@ class Version:
           UserError: It cannot be read.
         """
         with side_files(self.path):
-            _require_plain(self.path / EXCLUDED)
+            require_plain(self.path / EXCLUDED)
             return read_index(self.path / EXCLUDED)
 
     @property
@@ -105,7 +106,7 @@ class Version:
           UserError: It cannot be read.
         """
         with side_files(self.path):
-            _require_plain(self.path / EPISODES)
+            require_plain(self.path / EPISODES)
             names: list[str] = pq.read_schema(self.path / EPISODES).names
             return names
 
@@ -116,7 +117,7 @@ class Version:
           UserError: They cannot be read.
         """
         with side_files(self.path):
-            _require_plain(self.path / EPISODES)
+            require_plain(self.path / EPISODES)
             require_plausible_rows(self.path)
             table = read_index(self.path / EPISODES, names)
             _require_kinds(table)
@@ -148,7 +149,7 @@ def open_version(path: Path) -> Version:
     with side_files(path):
         for name in _SIDE_FILES:
             if (path / name).exists():
-                _require_plain(path / name)
+                require_plain(path / name)
         lineage = json.loads(_text(path / LINEAGE))
         name = lineage.get("recipe", {}).get("name", path.parent.name)
         if not isinstance(name, str):
@@ -221,14 +222,8 @@ def _kind(found: pa.DataType) -> str:
     return "lists" if pa.types.is_nested(found) else str(found)
 
 
-def _require_plain(path: Path) -> None:
-    """Refuses pipes and devices, which never end."""
-    if not path.is_file():
-        raise ValueError(f"{path.name} is no plain file")
-
-
 def _bytes(path: Path) -> bytes:
-    _require_plain(path)
+    require_plain(path)
     size = path.stat().st_size
     if size > _MOST_SIDE_BYTES:
         raise ValueError(f"{path.name} has {size:,} bytes")

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol
 
+from thresher.episodes.files import require_plain
 from thresher.episodes.tfrecord import HEAD_BYTES, TAIL_BYTES, framed, read_framed
 from thresher.episodes.tfrecord import records as tfrecord_records
 
@@ -118,7 +119,7 @@ def shard_records(path: Path) -> Iterator[tuple[int, bytes]]:
     Raises:
       ValueError: The file is damaged; records before that were whole.
     """
-    _require_plain(path)
+    require_plain(path)
     if format_of(path) == TFRECORD:
         yield from tfrecord_records(path)
         return
@@ -134,7 +135,7 @@ class RecordReader:
     """Reads single records of one file, by where they are; a context manager."""
 
     def __init__(self, path: Path) -> None:
-        _require_plain(path)
+        require_plain(path)
         self._path = path
         self._is_tfrecord = format_of(path) == TFRECORD
         self._file: Any = (
@@ -162,12 +163,6 @@ def unframed(frame: bytes) -> bytes:
 def record_digest(record: bytes) -> str:
     """Returns 32 hexadecimal digits of a record's bytes."""
     return hashlib.sha256(record).hexdigest()[:32]
-
-
-def _require_plain(path: Path) -> None:
-    """Refuses what is not there, and pipes and devices, which never end."""
-    if not path.is_file():
-        raise ValueError(f"{path.name} is not there, or is no plain file")
 
 
 def _array_reader(path: Path) -> Any:

@@ -105,30 +105,33 @@ class ShardUnit:
         with ManifestWriter(self.path) as manifest:
             with shard_writer(scratch, self.file_format) as writer:
                 for row in self.rows():
-                    frame, packed, summary = self._framed_record(row, names)
+                    frame, digest, packed, summary = self._framed_record(row, names)
                     record = unframed(frame)
                     offset = (
                         writer.write_framed(frame)
                         if isinstance(writer, TfRecordWriter)
                         else writer.write(record)
                     )
-                    manifest.add(offset, len(record), record_digest(record), packed)
+                    manifest.add(offset, len(record), digest, packed)
                     merger.add(summary)
-            digest, size = sha256_file(scratch), scratch.stat().st_size
+            sha256, size = sha256_file(scratch), scratch.stat().st_size
             scratch.replace(self.file)
-            manifest.finish(digest, size, pack(merger.summary))
+            manifest.finish(sha256, size, pack(merger.summary))
 
     def _framed_record(
         self, row: dict[str, Any], names: Sequence[str]
-    ) -> tuple[bytes, bytes, Summary]:
-        """Returns a record as it stands in a TFRecord, its summary packed and not."""
+    ) -> tuple[bytes, str, bytes, Summary]:
+        """Returns a record as in a TFRecord, its digest, its summary packed and not."""
         source = self.sources[row["source"]]
         if source.is_version and not row["relabelled"]:
             frame = _copied(row, source)
-            return frame, row["summary"], self._copied_summary(row, source, names)
+            summary = self._copied_summary(row, source, names)
+            # The copy was just found to have the digest that it was sealed with.
+            return frame, row["record_digest"], row["summary"], summary
         episode = planned_episode(row, source, self.spec)
         summary = summarise(episode, self.spec)
-        return framed(encode_record(episode, self.spec)), pack(summary), summary
+        record = encode_record(episode, self.spec)
+        return framed(record), record_digest(record), pack(summary), summary
 
     def _copied_summary(
         self, row: dict[str, Any], source: Source, names: Sequence[str]

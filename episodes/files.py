@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from thresher.episodes.errors import UserError
@@ -58,10 +59,16 @@ def require_plain(path: Path) -> None:
 def sha256_file(path: Path) -> str:
     """Returns the SHA-256 of a file's bytes as 64 hexadecimal digits."""
     digest = hashlib.sha256()
+    for block in blocks_of(path):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def blocks_of(path: Path) -> Iterator[bytes]:
+    """Yields a file's bytes, a mebibyte at a time."""
     with open(path, "rb") as file:
         while block := file.read(_READ_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+            yield block
 
 
 def require_free_space(folder: Path, needed_bytes: int) -> None:

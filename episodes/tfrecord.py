@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Optional
 
 import google_crc32c
 
@@ -31,8 +31,14 @@ def framed(record: bytes) -> bytes:
     return length + _masked_crc(length) + record + _masked_crc(record)
 
 
-def records(path: Path) -> Iterator[tuple[int, bytes]]:
+def records(
+    path: Path, seen: Optional[Callable[[bytes], None]] = None
+) -> Iterator[tuple[int, bytes]]:
     """Yields (offset, record) of a file, one in memory at a time.
+
+    Args:
+      path: The file.
+      seen: Is given every byte of the file, in order.
 
     Raises:
       DamagedRecordError: A checksum fails or the file is cut off; records before that
@@ -42,7 +48,10 @@ def records(path: Path) -> Iterator[tuple[int, bytes]]:
     offset = 0
     with open(path, "rb", buffering=_BUFFER_BYTES) as file:
         while offset < size:
-            record = _next(file, path.name, offset, size)
+            head, record, tail = _next(file, path.name, offset, size)
+            if seen is not None:
+                for part in (head, record, tail):
+                    seen(part)
             yield offset, record
             offset += HEAD_BYTES + len(record) + TAIL_BYTES
 
@@ -76,7 +85,9 @@ def read_framed(file: BinaryIO, offset: int, length: int) -> bytes:
     return frame
 
 
-def _next(file: BinaryIO, name: str, offset: int, size: int) -> bytes:
+def _next(
+    file: BinaryIO, name: str, offset: int, size: int
+) -> tuple[bytes, bytes, bytes]:
     head = file.read(HEAD_BYTES)
     if len(head) < HEAD_BYTES:
         raise DamagedRecordError(f"{name} ends inside the record at byte {offset}")
@@ -85,8 +96,9 @@ def _next(file: BinaryIO, name: str, offset: int, size: int) -> bytes:
     if length > size - offset - HEAD_BYTES - TAIL_BYTES:
         raise DamagedRecordError(f"{name} ends inside the record at byte {offset}")
     record = file.read(length)
-    _check_data(record, file.read(TAIL_BYTES), name, offset)
-    return record
+    tail = file.read(TAIL_BYTES)
+    _check_data(record, tail, name, offset)
+    return head, record, tail
 
 
 def _check_head(head: bytes, name: str, offset: int) -> None:

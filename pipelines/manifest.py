@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -21,7 +21,7 @@ _SCHEMA = pa.schema(
         pa.field("summary", pa.binary()),
     ]
 )
-_STATISTICS, _SHA256, _BYTES = "statistics", "sha256", "bytes"
+_STATISTICS = "statistics"
 _BLOCK_ROWS = 1024
 
 
@@ -30,15 +30,11 @@ class Manifest:
     """What a shard's writer said about it.
 
     Attributes:
-      sha256: Of the file.
-      size: Its bytes.
       statistics: Packed summary of all its episodes.
       records: Columns record_offset, record_length, record_digest, summary, or those
         that were asked for.
     """
 
-    sha256: str
-    size: int
     statistics: bytes
     records: pa.Table
 
@@ -52,7 +48,10 @@ class ManifestWriter:
     def __init__(self, path: Path) -> None:
         self._path, self._scratch = path, scratch_beside(path)
         self._pending: list[tuple[int, int, str, bytes]] = []
-        self._writer = pq.ParquetWriter(self._scratch, _SCHEMA, compression="zstd")
+        # No value comes twice, so a dictionary of them would only take time and memory.
+        self._writer = pq.ParquetWriter(
+            self._scratch, _SCHEMA, compression="zstd", use_dictionary=False
+        )
 
     def __enter__(self) -> ManifestWriter:
         """Returns itself."""
@@ -81,21 +80,15 @@ class ManifestWriter:
         if len(self._pending) == _BLOCK_ROWS:
             self._flush()
 
-    def finish(self, sha256: str, size: int, statistics: bytes) -> None:
+    def finish(self, statistics: bytes) -> None:
         """Lets the manifest appear.
 
         Args:
-          sha256: Of the shard.
-          size: Its bytes.
           statistics: Packed summary of all its episodes.
         """
         self._flush()
-        facts = {
-            _SHA256: sha256,
-            _BYTES: str(size),
-            _STATISTICS: base64.b64encode(statistics).decode(),
-        }
-        self._writer.add_key_value_metadata(facts)
+        text = base64.b64encode(statistics).decode()
+        self._writer.add_key_value_metadata({_STATISTICS: text})
         self._writer.close()
         self._scratch.replace(self._path)
 
@@ -111,8 +104,13 @@ def read_manifest(path: Path, columns: Sequence[str] | None = None) -> Manifest:
     """Reads a shard's manifest, or some columns of its records."""
     facts = pq.read_metadata(path).metadata
     return Manifest(
-        facts[_SHA256.encode()].decode(),
-        int(facts[_BYTES.encode()]),
         base64.b64decode(facts[_STATISTICS.encode()]),
         pq.read_table(path, columns=None if columns is None else list(columns)),
     )
+
+
+def manifest_digests(path: Path) -> Iterator[str]:
+    """Yields the records' digests, holding some of them at a time."""
+    file = pq.ParquetFile(path)
+    for batch in file.iter_batches(_BLOCK_ROWS, columns=["record_digest"]):
+        yield from batch.column(0).to_pylist()

@@ -8,15 +8,17 @@ have the digest that version was sealed with.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
-from thresher.episodes.files import atomic_write, sha256_file
+from thresher.episodes.files import atomic_write
 from thresher.episodes.tfds_record import content_id, record_id
-from thresher.pipelines.manifest import Manifest, read_manifest
+from thresher.pipelines.manifest import manifest_digests
 from thresher.pipelines.shard_files import record_digest, shard_records
 from thresher.pipelines.write import ShardUnit
 
@@ -44,18 +46,27 @@ class ProofUnit:
     def run(self) -> None:
         """Reads the shard and writes what is wrong with it."""
         state = _state(self.shard.file)
-        problems = shard_problems(self.shard)[:_MOST_PROBLEMS]
-        atomic_write(self.path, json.dumps({"problems": problems, "state": state}))
+        problems, sha256 = prove(self.shard)
+        found = {"problems": problems[:_MOST_PROBLEMS], "sha256": sha256}
+        atomic_write(self.path, json.dumps({**found, "state": state}))
 
     def problems(self) -> list[str]:
         """Returns what was found, after `run`."""
-        found: list[str] = json.loads(self.path.read_text())["problems"]
+        found: list[str] = self._found()["problems"]
+        return found
+
+    def sha256(self) -> str:
+        """Returns the digest of the file's bytes, as they were when it was proven."""
+        return str(self._found()["sha256"])
+
+    def _found(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.path.read_text())
         return found
 
     def forget_if_stale(self) -> None:
         """Removes a proof of a file that was changed since."""
         try:
-            if json.loads(self.path.read_text())["state"] == _state(self.shard.file):
+            if self._found()["state"] == _state(self.shard.file):
                 return
         except (OSError, ValueError, KeyError):
             pass  # No proof, or none that can be read: there is none to keep.
@@ -69,10 +80,49 @@ def _state(path: Path) -> list[int]:
     return [state.st_size, state.st_mtime_ns, state.st_ino]
 
 
+def prove(unit: ShardUnit) -> tuple[list[str], str]:
+    """Reads a shard back; returns a sentence for everything wrong, and its SHA-256."""
+    digest = hashlib.sha256()
+    try:
+        if _is_as_planned(unit, digest.update):
+            return [], digest.hexdigest()
+    except (OSError, ValueError, KeyError):
+        pass  # Told below, with all that there is to tell.
+    problems = shard_problems(unit) or [f"{unit.file.name} changed while it was read"]
+    return problems, ""
+
+
+def _is_as_planned(unit: ShardUnit, seen: Callable[[bytes], None]) -> bool:
+    """Compares plan, manifest and shard, one record at a time."""
+    count = 0
+    told = zip_longest(
+        unit.rows(_PROVEN_BY),
+        manifest_digests(unit.path),
+        shard_records(unit.file, seen),
+    )
+    for row, listed, found in told:
+        if row is None or listed is None or found is None:
+            return False
+        digest = record_digest(found[1])
+        if digest != listed:
+            return False
+        if _is_copy(unit, row):
+            if digest != row["record_digest"]:
+                return False
+        elif content_id(found[1], unit.spec) != row["episode_id"]:
+            return False
+        count += 1
+    return count == unit.count
+
+
+def _is_copy(unit: ShardUnit, row: Mapping[str, Any]) -> bool:
+    return unit.sources[row["source"]].is_version and not row["relabelled"]
+
+
 def shard_problems(unit: ShardUnit) -> list[str]:
     """Returns a sentence for everything in a shard that the plan does not say."""
     try:
-        manifest = read_manifest(unit.path, ["record_digest"])
+        listed = list(manifest_digests(unit.path))
     except (OSError, ValueError, KeyError) as error:
         return [f"{unit.path.name} cannot be read ({error})"]
     planned, copied, all_copied = _planned(unit)
@@ -84,7 +134,9 @@ def shard_problems(unit: ShardUnit) -> list[str]:
         return [str(error)]
     if found != planned:
         return _differences(planned, found)
-    return list(_manifest_problems(unit, manifest, digests))
+    if listed != digests:
+        return [f"{unit.file.name} is not the file that its manifest describes"]
+    return []
 
 
 def _planned(unit: ShardUnit) -> tuple[list[str], dict[str, str], bool]:
@@ -94,7 +146,7 @@ def _planned(unit: ShardUnit) -> tuple[list[str], dict[str, str], bool]:
     all_copied = True
     for row in unit.rows(_PROVEN_BY):
         planned.append(row["episode_id"])
-        if unit.sources[row["source"]].is_version and not row["relabelled"]:
+        if _is_copy(unit, row):
             copied[row["record_digest"]] = row["episode_id"]
         else:
             all_copied = False
@@ -122,15 +174,6 @@ def _contents(
         else:
             ids.append(content_id(record, unit.spec))
     return ids, digests
-
-
-def _manifest_problems(
-    unit: ShardUnit, manifest: Manifest, digests: list[str]
-) -> list[str]:
-    listed = manifest.records["record_digest"].to_pylist()
-    if listed != digests or sha256_file(unit.file) != manifest.sha256:
-        return [f"{unit.file.name} is not the file that its manifest describes"]
-    return []
 
 
 def _differences(planned: Sequence[str], found: Sequence[str]) -> list[str]:

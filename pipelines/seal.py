@@ -39,14 +39,13 @@ from thresher.pipelines.ingest.annotations import AnnotationReport
 from thresher.pipelines.ingest.report import IngestReport
 from thresher.pipelines.manifest import read_manifest
 from thresher.pipelines.picture import picture_strip
+from thresher.pipelines.prove import ProofUnit
 from thresher.pipelines.recipe import Recipe
 from thresher.pipelines.select import Selection
 from thresher.pipelines.sources import Source
-from thresher.pipelines.statistics import (
-    SummaryMerger,
-    summarised_features,
-    unpack,
-)
+from thresher.pipelines.statistics import SummaryMerger, statistics_of
+from thresher.pipelines.summary import entries_of, summarised_features
+from thresher.pipelines.summary_bytes import unpack
 from thresher.pipelines.tfds_info import write_dataset_info
 from thresher.pipelines.workbench import Workbench
 from thresher.pipelines.write import ShardUnit
@@ -271,35 +270,33 @@ def _flag_counts(bench: Workbench) -> dict[str, int]:
 
 
 def _statistics(units: Sequence[ShardUnit], spec: EpisodeSpec) -> dict[str, Any]:
-    names = [feature.name for feature in summarised_features(spec)]
+    features = summarised_features(spec)
+    names = [feature.name for feature in features]
+    widths = [entries_of(feature) for feature in features]
     mergers: dict[str, SummaryMerger] = {}
     for unit in units:
         packed = read_manifest(unit.path, []).statistics
-        mergers.setdefault(unit.split, SummaryMerger()).add(unpack(packed, names))
+        mergers.setdefault(unit.split, SummaryMerger()).add(unpack(packed, widths))
     return {
-        split: {name: s.to_dict() for name, s in sorted(merger.summary.items())}
+        split: statistics_of(merger.summary, names)
         for split, merger in sorted(mergers.items())
     }
 
 
 def _checksums(folder: Path, units: Sequence[ShardUnit]) -> dict[str, Any]:
     """Returns digest and size of every visible file; shards were hashed when proven."""
-    known = {unit.file.name: read_manifest(unit.path, []) for unit in units}
+    known = {unit.file.name: ProofUnit(unit) for unit in units}
     found = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name in (CHECKSUMS, CROISSANT):
             continue
-        shard = known.get(path.name)
-        found[path.name] = (
-            _checksum(path)
-            if shard is None
-            else {"sha256": shard.sha256, "bytes": shard.size}
-        )
+        proof = known.get(path.name)
+        found[path.name] = _checksum(path, proof.sha256() if proof else "")
     return found
 
 
-def _checksum(path: Path) -> dict[str, Any]:
-    return {"sha256": sha256_file(path), "bytes": path.stat().st_size}
+def _checksum(path: Path, sha256: str = "") -> dict[str, Any]:
+    return {"sha256": sha256 or sha256_file(path), "bytes": path.stat().st_size}
 
 
 def _json(content: Any) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Optional, Protocol
 
-from thresher.episodes.files import require_plain
+from thresher.episodes.files import blocks_of, require_plain
 from thresher.episodes.tfrecord import HEAD_BYTES, TAIL_BYTES, framed, read_framed
 from thresher.episodes.tfrecord import records as tfrecord_records
 
@@ -113,16 +113,25 @@ def format_of(path: Path) -> str:
     return ARRAY_RECORD if f".{ARRAY_RECORD}-" in path.name else TFRECORD
 
 
-def shard_records(path: Path) -> Iterator[tuple[int, bytes]]:
+def shard_records(
+    path: Path, seen: Optional[Callable[[bytes], None]] = None
+) -> Iterator[tuple[int, bytes]]:
     """Yields (offset, record) of a file, a few records in memory at a time.
+
+    Args:
+      path: The file.
+      seen: Is given every byte of the file, in order.
 
     Raises:
       ValueError: The file is damaged; records before that were whole.
     """
     require_plain(path)
     if format_of(path) == TFRECORD:
-        yield from tfrecord_records(path)
+        yield from tfrecord_records(path, seen)
         return
+    if seen is not None:
+        for block in blocks_of(path):
+            seen(block)
     reader = _array_reader(path)
     try:
         for number in range(reader.num_records()):

@@ -9,7 +9,6 @@ import tensorflow_datasets as tfds
 
 from thresher.episodes.spec import EpisodeSpec
 from thresher.episodes.tfds_features import features_dict
-from thresher.pipelines.manifest import read_manifest
 from thresher.pipelines.recipe import Recipe
 from thresher.pipelines.write import ShardUnit
 
@@ -47,7 +46,7 @@ def write_dataset_info(
                 tfds.core.SplitInfo(
                     name=split,
                     shard_lengths=[unit.count for unit in shards],
-                    num_bytes=sum(read_manifest(u.path, []).size for u in shards),
+                    num_bytes=sum(u.file.stat().st_size for u in shards),
                     filename_template=template,
                 )
                 for split, shards in sorted(splits.items())

@@ -12,7 +12,7 @@ import numpy as np
 
 from thresher.episodes.episode import Episode
 from thresher.episodes.errors import UserError
-from thresher.episodes.files import scratch_beside, sha256_file
+from thresher.episodes.files import scratch_beside
 from thresher.episodes.index import iterate_rows
 from thresher.episodes.metadata import Provenance
 from thresher.episodes.raw_log import EpisodePointer
@@ -32,17 +32,39 @@ from thresher.pipelines.shard_files import (
     unframed,
 )
 from thresher.pipelines.sources import Source
-from thresher.pipelines.statistics import (
+from thresher.pipelines.statistics import SummaryMerger
+from thresher.pipelines.summary import (
     Summary,
-    SummaryMerger,
     entries_of,
-    pack,
     summarise,
     summarised_features,
-    unpack,
 )
+from thresher.pipelines.summary_bytes import pack, unpack
 
 _OPEN_FILES = 64
+# Columns of the plan: which episode, where it is recorded or copied from, its labels.
+_WRITTEN_BY = (
+    "episode_id",
+    "recorded_id",
+    "source",
+    "relabelled",
+    "file",
+    "offset",
+    "length_bytes",
+    "log_digest",
+    "shard_file",
+    "record_offset",
+    "record_length",
+    "record_digest",
+    "summary",
+    "success",
+    "label_source",
+    "confidence",
+    "other_labels",
+    "task",
+    "language",
+    "environment",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,19 +115,19 @@ class ShardUnit:
         """The manifest, written after the shard."""
         return self.folder / f".{self.file.name}.manifest.parquet"
 
-    def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-        """Returns the shard's plan rows by position, or some columns of them."""
+    def rows(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Returns some columns of the shard's plan rows, by position."""
         return iterate_rows(self.plan, self.start, self.count, columns)
 
     def run(self) -> None:
         """Writes the shard and its manifest."""
         scratch = scratch_beside(self.file)
-        names = [feature.name for feature in summarised_features(self.spec)]
+        widths = [entries_of(feature) for feature in summarised_features(self.spec)]
         merger = SummaryMerger()
         with ManifestWriter(self.path) as manifest:
             with shard_writer(scratch, self.file_format) as writer:
-                for row in self.rows():
-                    frame, digest, packed, summary = self._framed_record(row, names)
+                for row in self.rows(_WRITTEN_BY):
+                    frame, digest, packed, summary = self._framed_record(row, widths)
                     record = unframed(frame)
                     offset = (
                         writer.write_framed(frame)
@@ -114,18 +136,17 @@ class ShardUnit:
                     )
                     manifest.add(offset, len(record), digest, packed)
                     merger.add(summary)
-            sha256, size = sha256_file(scratch), scratch.stat().st_size
             scratch.replace(self.file)
-            manifest.finish(sha256, size, pack(merger.summary))
+            manifest.finish(pack(merger.summary))
 
     def _framed_record(
-        self, row: dict[str, Any], names: Sequence[str]
+        self, row: dict[str, Any], widths: Sequence[int]
     ) -> tuple[bytes, str, bytes, Summary]:
         """Returns a record as in a TFRecord, its digest, its summary packed and not."""
         source = self.sources[row["source"]]
         if source.is_version and not row["relabelled"]:
             frame = _copied(row, source)
-            summary = self._copied_summary(row, source, names)
+            summary = self._copied_summary(row, source, widths)
             # The copy was just found to have the digest that it was sealed with.
             return frame, row["record_digest"], row["summary"], summary
         episode = planned_episode(row, source, self.spec)
@@ -134,17 +155,13 @@ class ShardUnit:
         return framed(record), record_digest(record), pack(summary), summary
 
     def _copied_summary(
-        self, row: dict[str, Any], source: Source, names: Sequence[str]
+        self, row: dict[str, Any], source: Source, widths: Sequence[int]
     ) -> Summary:
         try:
-            summary = unpack(row["summary"], names)
+            return unpack(row["summary"], widths)
         # The library of sketches has errors of its own for bytes that are none.
         except (ValueError, TypeError, RuntimeError, MemoryError) as error:
             raise _damaged_parent(row, source, f"its summary: {error}") from error
-        widths = [summary[name].moments.mean.size for name in names]
-        if widths != [entries_of(f) for f in summarised_features(self.spec)]:
-            raise _damaged_parent(row, source, "its summary is of other features")
-        return summary
 
 
 def shard_units(

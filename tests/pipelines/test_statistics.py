@@ -7,82 +7,77 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thresher.pipelines.statistics import (
+from thresher.pipelines.statistics import SummaryMerger, merge, statistics_of
+from thresher.pipelines.summary import (
+    MAX_KEPT_VALUES,
     FeatureSummary,
-    Moments,
-    SummaryMerger,
-    merge,
-    pack,
+    join_features,
+    moments_of,
     summarise,
     summarised_features,
-    unpack,
 )
 from thresher.tests.episodes.tiny import TINY_SPEC, tiny_episode
 
 NAMES = [feature.name for feature in summarised_features(TINY_SPEC)]
 
 
+def summary_of(blocks):
+    return join_features([FeatureSummary.of(len(b), moments_of(b), b) for b in blocks])
+
+
 @settings(max_examples=60, deadline=None)
 @given(
-    sizes=st.lists(st.integers(1, 9), min_size=1, max_size=6), seed=st.integers(0, 99)
+    sizes=st.lists(st.integers(1, 2 * MAX_KEPT_VALUES), min_size=1, max_size=6),
+    widths=st.lists(st.integers(0, 3), min_size=1, max_size=3),
+    seed=st.integers(0, 99),
 )
-def test_parts_merge_to_the_whole(sizes, seed):
+def test_parts_merge_to_the_whole(sizes, widths, seed):
     rng = np.random.default_rng(seed)
-    widths = {"x": 2, "y": 3}
     parts = [
-        {name: rng.normal(5, 3, (size, width)) for name, width in widths.items()}
+        [rng.normal(5, 3, (size, width)).astype(np.float32) for width in widths]
         for size in sizes
     ]
-    merged = merge(
-        {name: FeatureSummary(Moments.of(v), ()) for name, v in part.items()}
-        for part in parts
-    )
-    for name in widths:
-        whole = np.concatenate([part[name] for part in parts])
-        moments = merged[name].moments
-        assert moments.count == len(whole)
-        np.testing.assert_allclose(moments.mean, whole.mean(axis=0))
-        std = merged[name].to_dict()["std"]
-        np.testing.assert_allclose(std, whole.std(axis=0), atol=1e-9)
-        np.testing.assert_array_equal(moments.minimum, whole.min(axis=0))
-        np.testing.assert_array_equal(moments.maximum, whole.max(axis=0))
+    names = [str(number) for number in range(len(widths))]
+    found = statistics_of(merge(summary_of(part) for part in parts), names)
+    for name, blocks in zip(names, zip(*parts)):
+        whole, said = np.concatenate(blocks).astype(np.float64), found[name]
+        assert said["count"] == len(whole)
+        np.testing.assert_allclose(said["mean"], whole.mean(axis=0))
+        np.testing.assert_allclose(said["std"], whole.std(axis=0), atol=1e-9)
+        np.testing.assert_array_equal(said["min"], whole.min(axis=0))
+        np.testing.assert_array_equal(said["max"], whole.max(axis=0))
+        for column, median in zip(whole.T, said["quantiles"].get("q50", ())):
+            assert abs((column <= median).mean() - 0.5) <= 0.05 + 1 / len(whole)
 
 
-def test_merging_all_features_at_once_is_merging_them_one_by_one():
-    summaries = [
-        summarise(tiny_episode(n, transitions=n), TINY_SPEC) for n in (2, 3, 5)
-    ]
-    merged = merge(summaries)
-    for name in NAMES:
-        first, second, third = (summary[name].moments for summary in summaries)
-        alone = first.merge(second).merge(third)
-        assert merged[name].moments.count == alone.count
-        for part in ("mean", "squares", "minimum", "maximum"):
-            ours, theirs = getattr(merged[name].moments, part), getattr(alone, part)
-            assert ours.tobytes() == theirs.tobytes()
+def test_wide_features_have_moments_only():
+    wide = summary_of([np.zeros((3, 100), np.float32)])
+    (said,) = statistics_of(merge([wide, wide]), ["scan"]).values()
+    assert said["count"] == 6 and said["quantiles"] == {}
+
+
+def test_values_of_many_summaries_are_all_sketched():
+    rows = np.arange(1000, dtype=np.float32).reshape(-1, 1)
+    merged = merge(summary_of([row.reshape(1, 1)]) for row in rows)
+    quantiles = statistics_of(merged, ["x"])["x"]["quantiles"]
+    assert merged.sketches[0][0].get_total_weight() == 1000
+    assert abs(quantiles["q10"][0] - 100) < 10 and abs(quantiles["q90"][0] - 900) < 10
 
 
 def test_the_last_step_counts_for_observations_only():
     summary = summarise(tiny_episode(transitions=3), TINY_SPEC)
-    assert summary["observation/height"].moments.count == 4
-    assert summary["action"].moments.count == summary["reward"].moments.count == 3
-    assert summary["observation/image"].moments.count == 8 * 6
-
-
-def test_a_summary_comes_back_from_its_bytes():
-    packed = pack(summarise(tiny_episode(), TINY_SPEC))
-    assert pack(unpack(packed, NAMES)) == packed
-    with pytest.raises(ValueError, match="cut off"):
-        unpack(packed[:-1], NAMES)
+    counts = dict(zip(NAMES, summary.counts.tolist()))
+    assert counts["observation/height"] == 4
+    assert counts["action"] == counts["reward"] == 3
+    assert counts["observation/image"] == 8 * 6
 
 
 def test_summaries_of_other_features_are_refused():
     merger = SummaryMerger()
     merger.add(summarise(tiny_episode(), TINY_SPEC))
-    other = {"x": FeatureSummary(Moments.of(np.zeros((1, 1))), ())}
     with pytest.raises(ValueError, match="a summary of"):
-        merger.add(other)
+        merger.add(summary_of([np.zeros((1, 1))]))
 
 
 def test_nothing_added_is_nothing():
-    assert SummaryMerger().summary == {}
+    assert statistics_of(SummaryMerger().summary, []) == {}

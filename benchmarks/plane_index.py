@@ -23,10 +23,11 @@ import numpy as np
 import pyarrow as pa
 
 from thresher.episodes.index import streamed_index
-from thresher.pipelines.plan import Plan, make_plan, write_plan
+from thresher.pipelines.plan import Plan, make_plan
 from thresher.pipelines.recipe import Recipe
 from thresher.pipelines.select import Selection, select
 from thresher.pipelines.sources import MERGED_SCHEMA, Source
+from thresher.pipelines.write_plan import write_plan
 
 _BATCH_ROWS = 131_072
 _EPISODES_A_LOG = 50

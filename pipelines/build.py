@@ -30,7 +30,7 @@ from thresher.pipelines.find_sources import FoundSources, find_sources, inputs
 from thresher.pipelines.index_logs import IndexUnit
 from thresher.pipelines.ingest.annotations import AnnotationReport
 from thresher.pipelines.label_index import Labelling, label_index
-from thresher.pipelines.plan import Plan, make_plan, write_plan
+from thresher.pipelines.plan import Plan, make_plan
 from thresher.pipelines.prove import ProofUnit
 from thresher.pipelines.recipe import Recipe
 from thresher.pipelines.runners import local_options
@@ -41,6 +41,7 @@ from thresher.pipelines.sources import merge_indexes
 from thresher.pipelines.stage import run_stage, workers
 from thresher.pipelines.workbench import Workbench
 from thresher.pipelines.write import ShardUnit, shard_units
+from thresher.pipelines.write_plan import write_plan
 
 RUN = "run.json"
 # Changes when the same logs would be indexed differently.

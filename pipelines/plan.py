@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from thresher.episodes.errors import UserError, unknown_name
 from thresher.pipelines.stable_hash import ranks
 
 FILE_FORMATS = ("tfrecord", "array_record")
-# DuckDB takes all that it may; it gets more only where it cannot do with less.
-_LEAST_SORT_MEMORY, _MOST_SORT_MEMORY = 64 << 20, 64 << 30
-_SORT_BYTES_A_ROW = 100
-# Rows of one block of the plan's file: a shard reads the blocks that hold its rows.
-_BLOCK_ROWS = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,84 +153,3 @@ def _positions(split: np.ndarray, shard: np.ndarray) -> np.ndarray:
     starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
     lengths = np.diff(np.concatenate([starts, [len(shard)]]))
     return (np.arange(len(shard)) - np.repeat(starts, lengths)).astype(np.int32)
-
-
-def write_plan(
-    plan: Plan,
-    index: Path,
-    weights: np.ndarray,
-    flags: dict[int, list[str]],
-    path: Path,
-) -> None:
-    """Writes the plan's rows of the index, in the plan's order, as Parquet.
-
-    The index may be larger than memory: DuckDB sorts it on disk, and is given the least
-    memory that it can do it with.
-
-    Args:
-      plan: The plan.
-      index: The numbered index.
-      weights: Sampling weight by row of the index.
-      flags: What checks saw, by row of the index.
-      path: What to write; it appears when it is whole.
-    """
-    import duckdb
-
-    scratch = path.with_name(f".{path.name}.part")
-    names = pa.array(plan.split_names).take(pa.array(plan.split, pa.int32()))
-    table = pa.table(
-        {
-            "place": pa.array(np.arange(len(plan.rows))),
-            "row": plan.rows,
-            "split": names,
-            "shard": plan.shard,
-            "num_shards": plan.num_shards,
-            "position": plan.position,
-            "copy": plan.copy,
-            "sampling_weight": weights[plan.rows],
-        }
-    )
-    seen = pa.table(
-        {
-            "row": pa.array(list(flags), pa.int64()),
-            "flags": pa.array(list(flags.values()), pa.list_(pa.string())),
-        }
-    )
-    question = (
-        "COPY (SELECT episodes.* EXCLUDE (row), planned.* EXCLUDE (row, place), "
-        "coalesce(seen.flags, []) AS flags FROM planned "
-        f"JOIN read_parquet('{_quoted(index)}') AS episodes USING (row) "
-        "LEFT JOIN seen USING (row) ORDER BY place) "
-        f"TO '{_quoted(scratch)}' (FORMAT parquet, ROW_GROUP_SIZE {_BLOCK_ROWS})"
-    )
-    memory = max(_LEAST_SORT_MEMORY, _SORT_BYTES_A_ROW * len(plan.rows))
-    while True:
-        try:
-            _execute(question, {"planned": table, "seen": seen}, memory, path.parent)
-            break
-        except duckdb.OutOfMemoryException:
-            memory *= 2
-            if memory > _MOST_SORT_MEMORY:
-                raise
-    scratch.replace(path)
-
-
-def _execute(
-    question: str, tables: Mapping[str, pa.Table], memory: int, folder: Path
-) -> None:
-    """Asks DuckDB, which takes all memory that it may before it turns to the disk."""
-    import duckdb
-
-    connection = duckdb.connect()
-    try:
-        connection.execute(f"SET memory_limit = '{memory >> 20}MiB'")
-        connection.execute("SET temp_directory = ?", [str(folder / ".sort")])
-        for name, table in tables.items():
-            connection.register(name, table)
-        connection.execute(question)
-    finally:
-        connection.close()
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")

@@ -52,9 +52,7 @@ def write_generated_index(path: Path, rows: int, seed: int = 0) -> None:
                 else pa.nulls(count, field.type)
                 for field in MERGED_SCHEMA
             ]
-            writer.write_table(
-                pa.table(arrays, schema=MERGED_SCHEMA), row_group_size=16_384
-            )
+            writer.write(pa.table(arrays, schema=MERGED_SCHEMA))
 
 
 def _columns(

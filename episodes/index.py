@@ -49,6 +49,7 @@ INDEX_SCHEMA = pa.schema(
 # Rows of one block of Parquet: small enough to read a shard's rows alone.
 ROW_GROUP_ROWS = 4096
 _BATCH_ROWS = 256
+_RELEASED_BYTES = 4 << 20
 
 
 def index_row(
@@ -109,16 +110,53 @@ def write_index(table: pa.Table, path: Path) -> None:
     atomic_write(path, sink.getvalue().to_pybytes())
 
 
+class IndexWriter:
+    """Writes an index table by table, in constant memory."""
+
+    def __init__(self, writer: pq.ParquetWriter) -> None:
+        self._writer = writer
+        self._unreleased = 0
+
+    def write(self, table: pa.Table) -> None:
+        """Adds rows of the schema that the index was opened with."""
+        self._writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+        self._unreleased += table.nbytes
+        if self._unreleased >= _RELEASED_BYTES:
+            release_memory()
+            self._unreleased = 0
+
+
 @contextmanager
-def streamed_index(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+def streamed_index(path: Path, schema: pa.Schema) -> Iterator[IndexWriter]:
     """Writes an index table by table, whole or not at all, in constant memory."""
     scratch = scratch_beside(path)
+    # Of bytes (summaries) no two are the same, nor is one less than another: a
+    # dictionary of them, and bounds in the footer, would only take room.
+    named = [_path(field) for field in schema if not pa.types.is_binary(field.type)]
     try:
-        with pq.ParquetWriter(scratch, schema, compression="zstd") as writer:
-            yield writer
+        with pq.ParquetWriter(
+            scratch,
+            schema,
+            compression="zstd",
+            use_dictionary=named,
+            write_statistics=named,
+        ) as writer:
+            yield IndexWriter(writer)
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+        release_memory()
+
+
+def _path(field: pa.Field) -> str:
+    """Returns how Parquet names a column."""
+    is_list = pa.types.is_list(field.type)
+    return f"{field.name}.list.element" if is_list else str(field.name)
+
+
+def release_memory() -> None:
+    """Gives memory back that tables took: the allocator would keep it for the next."""
+    pa.default_memory_pool().release_unused()
 
 
 def read_index(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

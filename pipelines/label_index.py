@@ -79,7 +79,7 @@ def label_index(
                         new = changed[row["row"]]
                         row.update(_relabelled(row, new, labelling, sources, spec))
                         bar.advance()
-                writer.write_table(pa.Table.from_pylist(rows, schema=MERGED_SCHEMA))
+                writer.write(pa.Table.from_pylist(rows, schema=MERGED_SCHEMA))
     return labelled, report
 
 

@@ -22,7 +22,8 @@ _SCHEMA = pa.schema(
     ]
 )
 _STATISTICS = "statistics"
-_BLOCK_ROWS = 1024
+# A summary takes kilobytes: rows that are read, and held, at once.
+BLOCK_ROWS = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,9 +49,13 @@ class ManifestWriter:
     def __init__(self, path: Path) -> None:
         self._path, self._scratch = path, scratch_beside(path)
         self._pending: list[tuple[int, int, str, bytes]] = []
-        # No value comes twice, so a dictionary of them would only take time and memory.
+        # No value comes twice: a dictionary would only take time and memory.
         self._writer = pq.ParquetWriter(
-            self._scratch, _SCHEMA, compression="zstd", use_dictionary=False
+            self._scratch,
+            _SCHEMA,
+            compression="zstd",
+            use_dictionary=False,
+            write_statistics=False,
         )
 
     def __enter__(self) -> ManifestWriter:
@@ -77,7 +82,7 @@ class ManifestWriter:
           summary: Packed summary of its episode.
         """
         self._pending.append((offset, length, digest, summary))
-        if len(self._pending) == _BLOCK_ROWS:
+        if len(self._pending) == BLOCK_ROWS:
             self._flush()
 
     def finish(self, statistics: bytes) -> None:
@@ -112,5 +117,5 @@ def read_manifest(path: Path, columns: Sequence[str] | None = None) -> Manifest:
 def manifest_digests(path: Path) -> Iterator[str]:
     """Yields the records' digests, holding some of them at a time."""
     file = pq.ParquetFile(path)
-    for batch in file.iter_batches(_BLOCK_ROWS, columns=["record_digest"]):
+    for batch in file.iter_batches(BLOCK_ROWS, columns=["record_digest"]):
         yield from batch.column(0).to_pylist()

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -37,7 +38,7 @@ from thresher.pipelines.card import dataset_card
 from thresher.pipelines.croissant import croissant
 from thresher.pipelines.ingest.annotations import AnnotationReport
 from thresher.pipelines.ingest.report import IngestReport
-from thresher.pipelines.manifest import read_manifest
+from thresher.pipelines.manifest import BLOCK_ROWS, read_manifest
 from thresher.pipelines.picture import picture_strip
 from thresher.pipelines.prove import ProofUnit
 from thresher.pipelines.recipe import Recipe
@@ -47,7 +48,7 @@ from thresher.pipelines.statistics import SummaryMerger, statistics_of
 from thresher.pipelines.summary import entries_of, summarised_features
 from thresher.pipelines.summary_bytes import unpack
 from thresher.pipelines.tfds_info import write_dataset_info
-from thresher.pipelines.workbench import Workbench
+from thresher.pipelines.workbench import KEPT, Workbench
 from thresher.pipelines.write import ShardUnit
 
 _INTERNAL = (
@@ -134,10 +135,10 @@ def _write_episodes(path: Path, units: Sequence[ShardUnit]) -> None:
     with streamed_index(path, pending[0].schema) as writer:
         for table in tables:
             if sum(part.num_rows for part in pending) >= ROW_GROUP_ROWS:
-                writer.write_table(pa.concat_tables(pending))
+                writer.write(pa.concat_tables(pending))
                 pending = []
             pending.append(table)
-        writer.write_table(pa.concat_tables(pending))
+        writer.write(pa.concat_tables(pending))
 
 
 def _episode_tables(units: Sequence[ShardUnit]) -> Iterator[pa.Table]:
@@ -178,8 +179,8 @@ def _write_summaries(path: Path, units: Sequence[ShardUnit]) -> None:
     with streamed_index(path, schema) as writer:
         for unit in units:
             file = pq.ParquetFile(unit.path)
-            for batch in file.iter_batches(_BATCH_ROWS, columns=["summary"]):
-                writer.write_batch(batch.cast(schema))
+            for batch in file.iter_batches(BLOCK_ROWS, columns=["summary"]):
+                writer.write(pa.table([batch.column(0)], schema=schema))
 
 
 def _write_excluded(path: Path, bench: Workbench) -> None:
@@ -194,8 +195,9 @@ def _write_excluded(path: Path, bench: Workbench) -> None:
             pa.field("reason", pa.string()),
         ]
     )
+    excluded = bool(np.any(bench.stage != KEPT))
     with streamed_index(path, schema) as writer:
-        for first, table in bench.batches(names):
+        for first, table in bench.batches(names) if excluded else ():
             span = bench.stage[first : first + table.num_rows]
             out = [int(row) for row in span.nonzero()[0]]
             if not out:
@@ -203,7 +205,7 @@ def _write_excluded(path: Path, bench: Workbench) -> None:
             why = [bench.why(first + row) for row in out]
             columns = [*table.take(out).columns]
             columns += [pa.array([said[part] for said in why]) for part in (0, 1)]
-            writer.write_table(pa.table(columns, schema=schema))
+            writer.write(pa.table(columns, schema=schema))
 
 
 def _lineage(sealing: Sealing) -> dict[str, Any]:

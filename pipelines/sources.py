@@ -96,7 +96,7 @@ def merge_indexes(
             if source.reader == OXE_SHARDS:
                 tables = map(_with_parent_splits, tables)
             for table in tables:
-                writer.write_table(_numbered(table, row, number))
+                writer.write(_numbered(table, row, number))
                 row += table.num_rows
     return row
 

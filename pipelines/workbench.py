@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from thresher.episodes.errors import unknown_name
-from thresher.episodes.index import read_index
+from thresher.episodes.index import read_index, release_memory
 from thresher.pipelines.rebalance import OUTCOMES
 from thresher.pipelines.stable_hash import id_words
 
 KEPT = 0
-_BATCH_ROWS = 32_768
+_BATCH_ROWS = 8192
 
 
 @dataclasses.dataclass
@@ -121,6 +121,7 @@ class Workbench:
             table = pa.Table.from_batches([batch])
             yield first, table
             first += table.num_rows
+        release_memory()
 
     def text(self, column: str, row: int) -> str:
         """Returns one value of the index."""

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from thresher.episodes.index import ROW_GROUP_ROWS, streamed_index
+from thresher.episodes.index import ROW_GROUP_ROWS, release_memory, streamed_index
 from thresher.pipelines.plan import Plan
 
 # Each is an open file.
@@ -67,9 +67,7 @@ def write_plan(
                 block.unlink()
                 planned = _planned(plan, table[_PLACE].to_numpy(), weights, flags)
                 columns = [*table.drop_columns([_PLACE]).columns, *planned]
-                writer.write_table(
-                    pa.table(columns, schema=schema), row_group_size=ROW_GROUP_ROWS
-                )
+                writer.write(pa.table(columns, schema=schema))
 
 
 def _scatter(
@@ -91,6 +89,7 @@ def _scatter(
             for writer, start, stop in zip(writers, edges, edges[1:]):
                 if stop > start:
                     writer.write_table(whole.slice(start, stop - start))
+            release_memory()
     return blocks
 
 

@@ -57,7 +57,7 @@ def judge(bench: Workbench, recipe: Recipe) -> int:
             stage = "contract" if finding.row in broken else "checks"
             reasons[stage].setdefault(finding.row, []).append(str(finding))
         else:
-            bench.flags.setdefault(finding.row, []).append(str(finding))
+            bench.flag([finding.row], str(finding))
     for stage, rows in reasons.items():
         bench.exclude_each({row: "; ".join(why) for row, why in rows.items()}, stage)
     let_go = {found[number].row for number in released}

@@ -137,8 +137,7 @@ def _find_near_duplicates(selection: Selection, recipe: Recipe) -> np.ndarray:
     if recipe.near_duplicates == "drop":
         bench.exclude(again, "near duplicate", message)
     else:
-        for row in again.tolist():
-            bench.flags.setdefault(row, []).append(message)
+        bench.flag(again.tolist(), message)
     return looks
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +60,7 @@ class Workbench:
     stages: list[str] = dataclasses.field(default_factory=list)
     reasons: dict[int, str] = dataclasses.field(default_factory=dict)
     stage_reasons: dict[str, str] = dataclasses.field(default_factory=dict)
-    flags: dict[int, list[str]] = dataclasses.field(default_factory=dict)
+    flags: dict[int, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     @property
     def kept(self) -> np.ndarray:
@@ -95,6 +95,14 @@ class Workbench:
         """Returns (stage, reason) of a row that is out."""
         stage = self.stages[self.stage[row] - 1]
         return stage, self.reasons.get(row, self.stage_reasons.get(stage, ""))
+
+    def flag(self, rows: Iterable[int], text: str) -> None:
+        """Notes what was seen in some rows."""
+        alone = (text,)
+        for row in rows:
+            # Most rows share the one tuple: there may be millions of them.
+            seen = self.flags.get(row)
+            self.flags[row] = alone if seen is None else (*seen, text)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Returns how many rows each stage took out, by the reason's rule."""

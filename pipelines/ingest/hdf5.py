@@ -19,21 +19,18 @@ from thresher.pipelines.ingest.hdf5_columns import (
 from thresher.pipelines.ingest.hdf5_file import (
     REMEDY,
     Tree,
-    attributes_of,
     dataset_problem,
     has_magic,
-    open_hdf5,
-    tree,
     unwritten,
 )
 from thresher.pipelines.ingest.hdf5_layouts import (
     WHOLE,
     EpisodePlace,
     Layout,
-    filter_keys,
     find_layout,
     places,
 )
+from thresher.pipelines.ingest.hdf5_open import OpenHdf5
 from thresher.pipelines.ingest.optional import load_h5py
 from thresher.pipelines.ingest.picture_columns import PictureOption
 from thresher.pipelines.ingest.recording import (
@@ -92,6 +89,7 @@ class Hdf5Reader:
         self._transposed = flag(options, "transpose")
         self._pictures = PictureOption.of(options)
         self._places: dict[str, EpisodePlace] = {}
+        self._open = OpenHdf5(path)
         if not self.recognises(path):
             raise damaged(path, "byte 0", "it does not start as HDF5 does", REMEDY)
 
@@ -102,31 +100,31 @@ class Hdf5Reader:
 
     def contents(self) -> Contents:
         """Returns the fields of the first episode and how many episodes there are."""
-        with open_hdf5(self.path) as file, telling_damage(self.path, "", REMEDY):
+        with self._open.opened() as file, telling_damage(self.path, "", REMEDY):
             layout = find_layout(file, self._options)
             found = list(places(file, layout, self._options.get("mask", "")))
             if not found:
                 return Contents(self.format, (), notes=("no episode is in it",))
-            place, first = self._first_sound(file, found)
+            place, first = self._first_sound(found)
             return Contents(
                 self.format,
                 self._fields(first, len(found)),
                 len(found),
                 self._notes(layout, first),
-                tuple(sorted(self._attributes(file, place, first))),
+                tuple(sorted(self._attributes(place, first))),
             )
 
     def _first_sound(
-        self, file: Any, found: Sequence[EpisodePlace]
+        self, found: Sequence[EpisodePlace]
     ) -> tuple[EpisodePlace, Tree]:
         """Returns the first episode that can be looked into; raises if none can."""
         for place in found[:_MOST_TRIED]:
             try:
                 with telling_damage(self.path, place.position, REMEDY):
-                    return place, self._tree(file, place)
+                    return place, self._tree(place)
             except UserError:
                 continue
-        return found[0], self._tree(file, found[0])
+        return found[0], self._tree(found[0])
 
     def _fields(self, first: Tree, episodes: int) -> list[FieldInfo]:
         fields = []
@@ -164,17 +162,17 @@ class Hdf5Reader:
         Raises:
           DamagedRecordingError: The file cannot be listed.
         """
-        with open_hdf5(self.path) as file, telling_damage(self.path, "", REMEDY):
+        with self._open.opened() as file, telling_damage(self.path, "", REMEDY):
             layout = find_layout(file, self._options)
             for place in places(file, layout, self._options.get("mask", "")):
-                yield self._pointer(file, place)
+                yield self._pointer(place)
 
-    def _pointer(self, file: Any, place: EpisodePlace) -> SegmentPointer:
+    def _pointer(self, place: EpisodePlace) -> SegmentPointer:
         if place.rows is not None:
             return SegmentPointer(place.position, place.rows[1] - place.rows[0])
         try:
             with telling_damage(self.path, place.position, REMEDY):
-                datasets = self._tree(file, place).datasets.values()
+                datasets = self._tree(place).datasets.values()
                 rows = max(
                     (row_count(d, self._transposed) for d in datasets), default=0
                 )
@@ -192,15 +190,15 @@ class Hdf5Reader:
           DamagedRecordingError: A field is refused, torn, or its rows do not match.
         """
         position = pointer.position
-        with open_hdf5(self.path) as file:
+        with self._open.opened() as file:
             with telling_damage(self.path, position, REMEDY):
                 place = self._place(file, position)
-                content = self._tree(file, place)
+                content = self._tree(place)
                 self._check(content, fields, position)
                 return Segment(
                     position,
                     self._streams(file, place, content, fields),
-                    self._attributes(file, place, content),
+                    self._attributes(place, content),
                 )
 
     def _place(self, file: Any, position: str) -> EpisodePlace:
@@ -216,8 +214,8 @@ class Hdf5Reader:
             raise unknown_name("segment", position, self._places)
         return self._places[position]
 
-    def _tree(self, file: Any, place: EpisodePlace) -> Tree:
-        found = tree(file, file[place.group])
+    def _tree(self, place: EpisodePlace) -> Tree:
+        found = self._open.tree(place.group)
         if place.group == WHOLE:
             # ALOHA's lengths of image files are no rows of steps.
             found.datasets.pop(_COMPRESS_LEN, None)
@@ -290,19 +288,18 @@ class Hdf5Reader:
         unit = self._options.get("clock_unit", "s")
         return clock_times(values, unit, self.path, place.position)
 
-    def _attributes(self, file: Any, place: EpisodePlace, content: Tree) -> dict:
+    def _attributes(self, place: EpisodePlace, content: Tree) -> dict[str, Any]:
         """Returns what is said of the episode; what is nearest to it wins."""
         found: dict[str, Any] = {}
         parts = [part for part in place.group.split("/") if part]
         for depth in range(len(parts)):
-            found.update(attributes_of(file["/" + "/".join(parts[:depth])]))
+            found.update(self._open.attributes("/" + "/".join(parts[:depth])))
         found.update(content.attributes)
         if place.rows is not None:
             found["ended_by"] = place.ending or "end of file"
         if parts:
-            names = [
-                key for key, kept in filter_keys(file).items() if parts[-1] in kept
-            ]
+            keys = self._open.filter_keys()
+            names = [key for key, kept in keys.items() if parts[-1] in kept]
             if names:
                 found["filter_keys"] = names
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, Optional
 
@@ -97,7 +98,7 @@ def _numbers(
     dataset: Any, first: int, stop: int, transposed: bool, budget: Budget
 ) -> np.ndarray:
     shape = (stop - first, *row_shape(dataset, transposed))
-    size = int(np.prod(shape, dtype=object)) * dataset.dtype.itemsize
+    size = math.prod(shape) * dataset.dtype.itemsize
     budget.spend(size, str(dataset.name))
     native = dataset.dtype.newbyteorder("=")
     if transposed and dataset.ndim > 1:

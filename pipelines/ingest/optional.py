@@ -6,12 +6,14 @@ Each function returns a module; all raise UserError where it does not load.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import Any
 
 from thresher.episodes.errors import UserError
 
 
+@functools.lru_cache(maxsize=None)
 def load_h5py() -> Any:
     """Returns h5py."""
     with _needed("h5py"):

@@ -34,6 +34,7 @@ from thresher.pipelines.ingest.table_rules import (
     row_times,
     telling_damage,
 )
+from thresher.pipelines.ingest.text_ahead import ReadAhead
 from thresher.pipelines.ingest.text_kinds import ARROW_KINDS, NUMBERS, kind_of
 from thresher.pipelines.ingest.text_rows import (
     REFUSE,
@@ -103,6 +104,7 @@ class DelimitedReader:
         for name in filter(None, [options.get("episode"), options.get("clock")]):
             check_fields(path, [name], self._names)
         self._video, self._frame = self._frame_columns()
+        self._ahead = ReadAhead(path, self._names, self._delimiter, self._stop)
 
     @staticmethod
     def recognises(path: Path) -> bool:
@@ -250,6 +252,12 @@ class DelimitedReader:
     def _cells(
         self, line: int, start: int, stop: int, names: list[str], budget: Budget
     ) -> dict[str, Any]:
+        if not self._is_json:
+            kinds = {name: self._arrow_kind(name) for name in names}
+            ahead = self._ahead.cells(line, start, stop, kinds)
+            if ahead is not None:
+                budget.spend(stop - start, "its rows")
+                return dict(ahead)
         parts: dict[str, list[Any]] = {name: [] for name in names}
         for block in blocks(self.path, start, stop, line):
             budget.spend(len(block.data), "its rows")
@@ -258,7 +266,6 @@ class DelimitedReader:
                     for name in names:
                         parts[name].append(row.get(name))
             else:
-                kinds = {name: self._arrow_kind(name) for name in names}
                 found = csv_cells(self.path, block, self._names, kinds, self._delimiter)
                 for name in names:
                     parts[name].append(found[name])

@@ -114,9 +114,7 @@ class Hdf5Reader:
                 tuple(sorted(self._attributes(place, first))),
             )
 
-    def _first_sound(
-        self, found: Sequence[EpisodePlace]
-    ) -> tuple[EpisodePlace, Tree]:
+    def _first_sound(self, found: Sequence[EpisodePlace]) -> tuple[EpisodePlace, Tree]:
         """Returns the first episode that can be looked into; raises if none can."""
         for place in found[:_MOST_TRIED]:
             try:

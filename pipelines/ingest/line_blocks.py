@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,11 +33,16 @@ class Block:
     offset: int
     data: bytes
 
-    @property
+    @functools.cached_property
     def starts(self) -> np.ndarray:
         """First byte of each line in the file, and the end of the last, [lines + 1]."""
         ends = np.flatnonzero(np.frombuffer(self.data, np.uint8) == 10) + 1
         return np.concatenate([[0], ends]).astype(np.int64) + self.offset
+
+    @property
+    def lines(self) -> int:
+        """How many."""
+        return len(self.starts) - 1
 
 
 def text_start(path: Path) -> int:
@@ -96,8 +102,9 @@ def blocks(path: Path, start: int, stop: int, first_line: int) -> Iterator[Block
             whole, rest = data[:cut], data[cut:]
             if whole:
                 _check_text(path, whole, line)
-                yield Block(line, offset, whole)
-                line += whole.count(b"\n")
+                block = Block(line, offset, whole)
+                yield block
+                line += block.lines
                 offset += len(whole)
             if not read:
                 return

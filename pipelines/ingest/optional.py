@@ -13,7 +13,7 @@ from typing import Any
 from thresher.episodes.errors import UserError
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def load_h5py() -> Any:
     """Returns h5py."""
     with _needed("h5py"):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -18,6 +19,7 @@ from thresher.pipelines.ingest.line_blocks import Block
 from thresher.pipelines.ingest.table_rules import damaged
 
 REMEDY = "mend the line, or leave it out"
+_PART_BYTES = 1 << 20
 SKIP, REFUSE = "skip", "refuse"
 _MOST_COLUMNS = 20_000
 # What programs write where a number is missing.
@@ -68,17 +70,34 @@ def csv_cells(
     Raises:
       DamagedRecordingError: A line has another number of cells than the header.
     """
-    lines = block.data.count(b"\n")
-    _refuse_blank(path, block)
     try:
-        table = _parsed(path, block, names, kinds, delimiter)
+        return strict_csv_cells(path, block, names, kinds, delimiter)
     except pa.ArrowInvalid:
         # Whatever is no number is found, with its line, among the texts.
         texts = {name: pa.string() for name in kinds}
-        table = _parsed(path, block, names, texts, delimiter)
-    if kinds and table.num_rows != lines:
-        where = f"lines {block.first_line}-{block.first_line + lines - 1}"
-        rule = f"{table.num_rows} rows on {lines} lines: a cell holds a line break"
+        return strict_csv_cells(path, block, names, texts, delimiter)
+
+
+def strict_csv_cells(
+    path: Path,
+    block: Block,
+    names: Sequence[str],
+    kinds: Mapping[str, pa.DataType],
+    delimiter: str,
+) -> dict[str, pa.Array]:
+    """Returns what `csv_cells` does, all of it of the kinds that were asked for.
+
+    Raises:
+      DamagedRecordingError: A line has another number of cells than the header.
+      pyarrow.ArrowInvalid: A cell is of another kind.
+    """
+    _refuse_blank(path, block)
+    table = _parsed(path, block, names, kinds, delimiter)
+    if kinds and table.num_rows != block.lines:
+        where = f"lines {block.first_line}-{block.first_line + block.lines - 1}"
+        rule = (
+            f"{table.num_rows} rows on {block.lines} lines: a cell holds a line break"
+        )
         raise damaged(path, where, rule, "write one row a line")
     return {name: pa.concat_arrays(table.column(name).chunks) for name in kinds}
 
@@ -91,6 +110,11 @@ def _parsed(
     delimiter: str,
 ) -> pa.Table:
     """Parses a block; a ragged line is told, a cell of another kind is ArrowInvalid."""
+    if len(block.data) > 2 * _PART_BYTES and b'"' not in block.data:
+        # Cut at line feeds, which none is in a cell where nothing is quoted. Errors are
+        # left to the whole, which knows the number of the line.
+        with contextlib.suppress(pa.ArrowInvalid):
+            return _read(block, names, kinds, delimiter, None)
     ragged: list[tuple[int, int]] = []
 
     def note(row: Any) -> str:
@@ -98,23 +122,7 @@ def _parsed(
         return "error"
 
     try:
-        return pacsv.read_csv(
-            pa.py_buffer(block.data),
-            read_options=pacsv.ReadOptions(
-                use_threads=False,
-                column_names=list(names),
-                block_size=len(block.data) + 1,
-            ),
-            parse_options=pacsv.ParseOptions(
-                delimiter=delimiter, invalid_row_handler=note, ignore_empty_lines=False
-            ),
-            convert_options=pacsv.ConvertOptions(
-                include_columns=list(kinds),
-                column_types=dict(kinds),
-                null_values=list(EMPTY),
-                strings_can_be_null=False,
-            ),
-        )
+        return _read(block, names, kinds, delimiter, note)
     except pa.ArrowInvalid as error:
         if not ragged and not all(pa.types.is_string(k) for k in kinds.values()):
             raise
@@ -126,13 +134,43 @@ def _parsed(
         ) from error
 
 
+def _read(
+    block: Block,
+    names: Sequence[str],
+    kinds: Mapping[str, pa.DataType],
+    delimiter: str,
+    note: Optional[Callable[[Any], str]],
+) -> pa.Table:
+    """Parses a block, in parts and on all processors if nobody asks for ragged rows."""
+    return pacsv.read_csv(
+        pa.py_buffer(block.data),
+        read_options=pacsv.ReadOptions(
+            use_threads=note is None,
+            column_names=list(names),
+            block_size=_PART_BYTES if note is None else len(block.data) + 1,
+        ),
+        parse_options=pacsv.ParseOptions(
+            delimiter=delimiter, invalid_row_handler=note, ignore_empty_lines=False
+        ),
+        convert_options=pacsv.ConvertOptions(
+            include_columns=list(kinds),
+            column_types=dict(kinds),
+            null_values=list(EMPTY),
+            strings_can_be_null=False,
+        ),
+    )
+
+
 def _refuse_blank(path: Path, block: Block) -> None:
     """Refuses a line with nothing on it, which readers of CSV see in different ways."""
-    padded = b"\n" + block.data
-    found = [padded.find(blank) for blank in (b"\n\n", b"\n\r\n")]
-    if max(found) >= 0:
-        position = min(place for place in found if place >= 0)
-        line = block.first_line + padded.count(b"\n", 0, position)
+    first = block.starts[:-1]
+    lengths = np.diff(block.starts)
+    blank = lengths == 1
+    short = np.flatnonzero(lengths == 2)
+    bytes_ = np.frombuffer(block.data, np.uint8)
+    blank[short] = bytes_[first[short] - block.offset] == ord("\r")
+    if blank.any():
+        line = block.first_line + int(blank.argmax())
         raise damaged(path, f"line {line}", "it is blank", REMEDY)
 
 
@@ -184,6 +222,10 @@ def numbers_of_cells(
       DamagedRecordingError: A cell is no number, or missing under 'refuse'.
     """
     is_text = pa.types.is_string(cells.type)
+    if not is_text and not cells.null_count:
+        # A copy, for the cells may be some of many that are held until it is gone.
+        own = np.array(cells.to_numpy(zero_copy_only=False))
+        return own, np.ones(len(own), dtype=bool)
     trimmed = pc.utf8_trim_whitespace(cells) if is_text else cells
     absent = (
         pc.is_in(trimmed, value_set=pa.array(EMPTY)) if is_text else pc.is_null(cells)

@@ -1,0 +1,105 @@
+"""Rows that were parsed ahead are what parsing them alone gives."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from thresher.pipelines.ingest import text_rows
+from thresher.pipelines.ingest.delimited import DelimitedReader
+from thresher.pipelines.ingest.recording import DamagedRecordingError
+
+_OPTIONS = {"episode": "episode", "missing": "skip"}
+_CELLS = st.one_of(
+    st.integers(-5, 5).map(str),
+    st.floats(-9, 9).map(repr),
+    st.sampled_from(["", "nan", "yes", '"quoted, cell"', "x,y", "\r", "1e999"]),
+)
+_ROWS = st.lists(
+    st.tuples(st.integers(1, 4), _CELLS, _CELLS), min_size=1, max_size=30
+).map(lambda rows: sorted(rows, key=lambda row: row[0]))
+
+
+def _outcome(reader, pointer):
+    try:
+        segment = reader.read(pointer, ["a", "b"])
+    except DamagedRecordingError as error:
+        return str(error)
+    return {
+        name: (stream.times_ns.tolist(), str(stream.values.dtype), list(stream.values))
+        for name, stream in segment.streams.items()
+    }
+
+
+@settings(max_examples=150, deadline=None)
+@given(rows=_ROWS, plain=st.booleans(), last=st.sampled_from(["\n", "\r\n", ""]))
+def test_reading_in_order_is_reading_each_alone(rows, plain, last):
+    if plain:
+        rows = [(episode, k, k + 0.5) for k, (episode, _, _) in enumerate(rows)]
+    lines = [f"{episode},{a},{b}" for episode, a, b in rows]
+    text = "episode,a,b\n" + "\n".join(lines) + last
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "x.csv")
+        path.write_bytes(text.encode())
+        try:
+            pointers = list(DelimitedReader(path, _OPTIONS).pointers())
+        except DamagedRecordingError:
+            return
+        alone = [_outcome(DelimitedReader(path, _OPTIONS), p) for p in pointers]
+        reader = DelimitedReader(path, _OPTIONS)
+        assert repr([_outcome(reader, p) for p in pointers]) == repr(alone)
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "x.csv"
+    rows = [f"{number // 100},{number},{number / 7:.6f}" for number in range(20_000)]
+    path.write_text("episode,a,b\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def test_a_file_in_parts_is_the_same_file(table, monkeypatch):
+    reader = DelimitedReader(table, _OPTIONS)
+    whole = [_outcome(reader, pointer) for pointer in reader.pointers()]
+    monkeypatch.setattr(text_rows, "_PART_BYTES", 4096)
+    reader = DelimitedReader(table, _OPTIONS)
+    assert [_outcome(reader, pointer) for pointer in reader.pointers()] == whole
+    assert len(whole) == 200 and whole[7]["a"][2][0] == 700
+
+
+def test_most_rows_are_parsed_ahead(table, monkeypatch):
+    parsed, real = [], text_rows._parsed
+
+    def counted(path, block, *rest):
+        parsed.append(len(block.data))
+        return real(path, block, *rest)
+
+    reader = DelimitedReader(table, _OPTIONS)
+    pointers = list(reader.pointers())
+    monkeypatch.setattr(text_rows, "_parsed", counted)
+    for pointer in pointers:
+        reader.read(pointer, ["a", "b"])
+    # The first alone; from the second on it is known that one follows the other.
+    assert len(parsed) == 2
+
+
+def test_a_ragged_line_is_told_with_its_number_in_a_large_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(text_rows, "_PART_BYTES", 64)
+    path = tmp_path / "x.csv"
+    rows = [f"0,{number}" for number in range(500)]
+    rows[321] = "0,1,2"
+    path.write_text("episode,a\n" + "\n".join(rows) + "\n")
+    with pytest.raises(DamagedRecordingError, match="line 323: 3 cells"):
+        list(DelimitedReader(path, {"episode": "episode"}).pointers())
+
+
+def test_values_do_not_hold_the_rows_beside_them(table):
+    reader = DelimitedReader(table, _OPTIONS)
+    pointers = list(reader.pointers())
+    values = [reader.read(p, ["a"]).streams["a"].values for p in pointers[:3]][2]
+    assert values.base is None and isinstance(values, np.ndarray)

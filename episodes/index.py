@@ -49,7 +49,7 @@ INDEX_SCHEMA = pa.schema(
 # Rows of one block of Parquet: small enough to read a shard's rows alone.
 ROW_GROUP_ROWS = 4096
 _BATCH_ROWS = 256
-_RELEASED_BYTES = 4 << 20
+_RELEASED_BYTES = 1 << 20
 
 
 def index_row(

@@ -25,7 +25,7 @@ PEER = Path(__file__).parent / "peers" / "tfds_grasping"
 # Many enough that two workers have work to the end, whatever the recipe's default.
 _SHARDS = 8
 RUNNERS = ("thresher 1", "thresher 2", "tfds generator", "tfds beam")
-LONG_RUNNERS = ("thresher 1", "tfds generator_256", "tfds beam_256")
+LONG_RUNNERS = ("thresher 1", "derive 1", "tfds generator_256", "tfds beam_256")
 
 
 def measure_rates(inputs: Inputs, results: Results, repeats: int) -> None:
@@ -67,6 +67,8 @@ def build(
     tool, how = runner.split()
     if tool == "thresher":
         command = thresher_build(inputs, logs, target, int(how), rebalanced)
+    elif tool == "derive":
+        command = _derive_all(inputs, logs, target, int(how))
     else:
         command = tfds_build(inputs.files(logs), target, how)
     taken = run(command, log)
@@ -87,6 +89,19 @@ def thresher_build(
         *(THRESHER, "build", str(inputs.recipe(rebalanced)), "--root", str(logs)),
         *("--data-dir", str(target), "--workers", str(workers)),
         *("--num-shards", str(shards)),
+    ]
+
+
+def _derive_all(inputs: Inputs, logs: Path, target: Path, workers: int) -> list[str]:
+    """Returns the command that copies every episode of the version of some logs."""
+    parents = inputs.work / "parents" / logs.parent.name
+    parent = parents / "grasping" / "1.0.0"
+    if not parent.exists():
+        command = thresher_build(inputs, logs, parents, 2)
+        run(command, inputs.work / "logs_of_runs" / "parent.txt")
+    return [
+        *(THRESHER, "derive", str(parent), "--where", "num_steps > 0"),
+        *("--data-dir", str(target), "--workers", str(workers)),
     ]
 
 

@@ -107,8 +107,8 @@ def _step_seconds(keys: Keys, clock: Optional[Clock]) -> float:
     said = keys.positive("step_seconds")
     rate = clock.rate_hz if clock else None
     if said is None and rate is None:
-        raise keys.error(
-            "step_seconds", "is missing; say the time between steps: step_seconds: 0.1"
+        raise keys.missing(
+            "step_seconds", "say the time between steps: step_seconds: 0.1"
         )
     if said is not None and rate is not None and abs(said * rate - 1) > 1e-6:
         raise keys.error(
@@ -269,13 +269,13 @@ def _marks(keys: Keys) -> Marks:
 
 def _check_marks(table: Keys, marks: Marks) -> None:
     if marks.by in ("value", "stamp_reset", "column") and not marks.field:
-        raise table.error("field", f"is missing; {marks.by} watches a field")
+        raise table.missing("field", f"{marks.by} watches a field")
     if marks.by == "value" and marks.start is None:
-        raise table.error("start", "is missing; say which value begins an episode")
+        raise table.missing("start", "say which value begins an episode")
     if marks.by == "message" and not marks.start:
-        raise table.error("start", "is missing; name the topic that begins an episode")
+        raise table.missing("start", "name the topic that begins an episode")
     if marks.by == "gap" and not marks.seconds:
-        raise table.error("seconds", "is missing; say how long a silence ends one")
+        raise table.missing("seconds", "say how long a silence ends one")
     if marks.min_steps < 2:
         raise table.error(
             "min_steps", "must be 2 or more: one action, two observations"

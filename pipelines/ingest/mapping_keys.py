@@ -102,8 +102,14 @@ class Keys:
         """Returns a key's value, which must be there."""
         value = self.take(key, kind)
         if value is None:
-            raise self.error(key, f"is missing; {remedy}")
+            raise self.missing(key, remedy)
         return value
+
+    def missing(self, key: str, remedy: str) -> UserError:
+        """Returns the error for a key that is not there, or is there misspelt."""
+        near = difflib.get_close_matches(key, self.names(), n=1)
+        hint = f"{near[0]!r} is there instead: is it that? " if near else ""
+        return self.error(key, f"is missing; {hint}{remedy}")
 
     def choice(self, key: str, known: Sequence[str], default: str) -> str:
         """Returns one of some words."""

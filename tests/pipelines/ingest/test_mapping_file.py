@@ -92,6 +92,11 @@ def test_labels_are_constants_fields_or_attributes(tmp_path):
         ({"colour": 1}, r"colour \(now 1\): is not a key here"),
         ({"feature": 1}, "did you mean 'features'"),
         ({"step_seconds": None}, "step_seconds: is missing"),
+        (
+            {"step_seconds": None, "steps_seconds": 1},
+            "step_seconds: is missing; 'steps_seconds' is there instead",
+        ),
+        ({"features": None, "feature": {}}, "'feature' is there instead"),
         ({"step_seconds": 0}, "above zero"),
         ({"step_seconds": float("nan")}, "above zero"),
         ({"clock": {"rate_hz": 20}}, "contradicts clock.rate_hz of 20"),

@@ -46,6 +46,8 @@ from thresher.pipelines.write_plan import write_plan
 RUN = "run.json"
 # Changes when the same logs would be indexed differently.
 _INDEX_FORMAT = "3"
+# Changes when shards, or what is written beside them, are made differently.
+_SHARD_FORMAT = "2"
 _PROOF_ROUNDS = 2
 _NUMBERED = ("split", "episode_id", "source_id", "success", "task", "language")
 
@@ -227,6 +229,7 @@ def _version_folder(build: Build, plan: Plan, spec: EpisodeSpec, index: Path) ->
     """Returns the folder of the shards; what another plan left is removed."""
     settings = "/".join(
         (
+            _SHARD_FORMAT,
             json.dumps(build.recipe.to_dict(), sort_keys=True),
             spec.digest(),
             sha256_file(index),

@@ -47,7 +47,8 @@ class SummaryMerger:
         for mine, others in zip(self._sketches, summary.sketches):
             for sketch, other in zip(mine, others):
                 sketch.merge(other)
-        self._pending.append(summary.values)
+        # Copies, for what was unpacked is a view of all the summary's bytes.
+        self._pending.append(tuple(values.copy() for values in summary.values))
         if len(self._pending) == _PENDING_SUMMARIES:
             self._sketch_pending()
 
@@ -63,7 +64,7 @@ class SummaryMerger:
         """Adds moments (Chan, Golub, LeVeque 1979, eq. 2.1)."""
         counts = self._counts + summary.counts
         share, both = np.repeat(
-            [summary.counts / counts, self._counts * summary.counts / counts],
+            [summary.counts / counts, self._counts * (summary.counts / counts)],
             self._widths,
             axis=1,
         )
@@ -127,7 +128,12 @@ def statistics_of(summary: Summary, names: Sequence[str]) -> dict[str, dict[str,
             "squares": squares.tolist(),
             "quantiles": {
                 f"q{quantile * 100:g}": [s.get_quantile(quantile) for s in sketches]
-                for quantile in (QUANTILES if sketches else ())
+                for quantile in (() if _is_empty(sketches) else QUANTILES)
             },
         }
     return found
+
+
+def _is_empty(sketches: Sequence[Any]) -> bool:
+    # One that was given nothing but NaN is.
+    return not sketches or any(sketch.is_empty() for sketch in sketches)

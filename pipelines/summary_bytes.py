@@ -9,9 +9,11 @@ from typing import Any
 import datasketches
 import numpy as np
 
-from thresher.pipelines.summary import Summary
+from thresher.pipelines.summary import MAX_SKETCHED_WIDTH, Summary
 
 _LENGTH = struct.Struct("<I")
+# More values than there are in all logs of the world; sums of these stay exact.
+_MOST_VALUES = 1 << 50
 
 
 def pack(summary: Summary) -> bytes:
@@ -41,13 +43,19 @@ def unpack(data: bytes, widths: Sequence[int]) -> Summary:
     reader = _Reader(data)
     heads = reader.array("<u8", 3, len(widths)).astype(np.int64)
     counts, found, kept = heads
-    if found.tolist() != list(widths) or (counts < 1).any() or (kept < 0).any():
+    if found.tolist() != list(widths) or (kept < 0).any():
         raise ValueError("a summary of other features than the spec has")
+    if (counts < 1).any() or (counts > _MOST_VALUES).any():
+        raise ValueError("a summary of no values, or of more than there can be")
     moments = reader.array("<f8", 4, sum(widths))
     values = tuple(
         reader.array("<f4", rows, width) for rows, width in zip(kept.tolist(), widths)
     )
     sketches = tuple(reader.sketches() for _ in widths)
+    for width, few, many in zip(widths, values, sketches):
+        is_told = len(few) > 0 or len(many) == width
+        if not is_told and width <= MAX_SKETCHED_WIDTH:
+            raise ValueError("a summary without what quantiles are taken from")
     if reader.position != len(data):
         raise ValueError("a summary of other features than the spec has")
     return Summary(counts, found, moments, values, sketches)
@@ -72,7 +80,11 @@ class _Reader:
         length = self._number()
         self._pass(length)
         data = self._data[self.position - length : self.position]
-        return datasketches.tdigest_float.deserialize(data)
+        try:
+            return datasketches.tdigest_float.deserialize(data)
+        # Bytes that are no sketch make the library raise whatever its C++ meets.
+        except Exception as error:
+            raise ValueError(f"a summary with a broken sketch ({error})") from error
 
     def _number(self) -> int:
         self._pass(4)

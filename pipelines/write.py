@@ -159,8 +159,7 @@ class ShardUnit:
     ) -> Summary:
         try:
             return unpack(row["summary"], widths)
-        # The library of sketches has errors of its own for bytes that are none.
-        except (ValueError, TypeError, RuntimeError, MemoryError) as error:
+        except (ValueError, TypeError, MemoryError) as error:
             raise _damaged_parent(row, source, f"its summary: {error}") from error
 
 

@@ -2,12 +2,12 @@
 
 The index may be larger than memory, and the plan may want its rows in any order. The
 plan's places are cut into blocks: the index is read once and each row put aside with
-its block, then block after block is put in order. Neither step holds more than a block.
+its block, then block after block is put in order.
 """
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,6 +23,7 @@ from thresher.pipelines.plan import Plan
 _MOST_BLOCKS = 256
 # Rows that go to one block at a time: fewer cost more in calls than in bytes.
 _ROWS_AT_ONCE = 128
+_PART_BYTES = 64 << 20
 _PLACE, _ROW = "place", "row"
 _FLAGS = pa.list_(pa.string())
 _PLANNED = (
@@ -61,15 +62,21 @@ def write_plan(
     indexed = pq.read_schema(index).remove_metadata()
     indexed = indexed.remove(indexed.get_field_index(_ROW))
     schema = pa.schema([*indexed, *_PLANNED])
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".sort-") as scratch:
-        blocks = _scatter(plan, index, indexed, height, Path(scratch))
+    scratch = path.with_name(f".{path.name}.blocks")
+    # A killed build may have left some.
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    try:
+        blocks = _scatter(plan, index, indexed, height, scratch)
         with streamed_index(path, schema) as writer:
             for block in blocks:
-                table = _in_order(block)
+                for table in _in_order(block):
+                    planned = _planned(plan, table[_PLACE].to_numpy(), weights, flags)
+                    columns = [*table.drop_columns([_PLACE]).columns, *planned]
+                    writer.write(pa.table(columns, schema=schema))
                 block.unlink()
-                planned = _planned(plan, table[_PLACE].to_numpy(), weights, flags)
-                columns = [*table.drop_columns([_PLACE]).columns, *planned]
-                writer.write(pa.table(columns, schema=schema))
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _scatter(
@@ -105,15 +112,28 @@ def _placed(
     for batch in pq.ParquetFile(index).iter_batches(batch_rows, columns=list(columns)):
         stop = int(np.searchsorted(wanted, first + batch.num_rows))
         places = np.sort(by_row[reached:stop])
-        rows = plan.rows[places] - first
-        yield pa.Table.from_batches([batch]).take(pa.array(rows)), places
+        table = pa.Table.from_batches([batch])
+        # An episode that is repeated is here as often.
+        for some in _parts(places, table):
+            yield table.take(pa.array(plan.rows[some] - first)), some
         first, reached = first + batch.num_rows, stop
 
 
-def _in_order(block: Path) -> pa.Table:
-    with pa.ipc.open_stream(str(block)) as reader:
+def _parts(places: np.ndarray, table: pa.Table) -> Iterator[np.ndarray]:
+    """Cuts places so that their rows of a table are not too many bytes at once."""
+    a_row = max(1, table.nbytes // max(1, table.num_rows))
+    rows = max(1, _PART_BYTES // a_row)
+    for start in range(0, len(places), rows):
+        yield places[start : start + rows]
+
+
+def _in_order(block: Path) -> Iterator[pa.Table]:
+    """Yields a block's rows in the order of their places, from the mapped file."""
+    with pa.memory_map(str(block)) as source, pa.ipc.open_stream(source) as reader:
         table = reader.read_all()
-    return table.take(pa.array(np.argsort(table[_PLACE].to_numpy())))
+        order = np.argsort(table[_PLACE].to_numpy())
+        for some in _parts(order, table):
+            yield table.take(pa.array(some))
 
 
 def _planned(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
@@ -214,10 +215,11 @@ class Hdf5Reader:
 
     def _tree(self, place: EpisodePlace) -> Tree:
         found = self._open.tree(place.group)
-        if place.group == WHOLE:
-            # ALOHA's lengths of image files are no rows of steps.
-            found.datasets.pop(_COMPRESS_LEN, None)
-        return found
+        if place.group != WHOLE:
+            return found
+        # ALOHA's lengths of image files are no rows of steps.
+        rows = {n: d for n, d in found.datasets.items() if n != _COMPRESS_LEN}
+        return dataclasses.replace(found, datasets=rows)
 
     def _check(self, content: Tree, fields: Sequence[str], position: str) -> None:
         wanted = [*fields, *filter(None, [self._options.get("clock")])]

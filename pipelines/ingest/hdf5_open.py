@@ -26,6 +26,7 @@ class OpenHdf5:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._users = 0
+        self._opening = contextlib.ExitStack()
         self._file: Any = None
         self._forget()
 
@@ -43,15 +44,16 @@ class OpenHdf5:
           UserError: h5py is not installed.
           DamagedRecordingError: It is no HDF5 file, or a damaged one.
         """
-        with contextlib.ExitStack() as stack:
+        if not self._users:
+            self._file = self._opening.enter_context(open_hdf5(self._path))
+        self._users += 1
+        try:
+            yield self._file
+        finally:
+            self._users -= 1
             if not self._users:
-                self._file = stack.enter_context(open_hdf5(self._path))
-                stack.callback(self._forget)
-            self._users += 1
-            try:
-                yield self._file
-            finally:
-                self._users -= 1
+                self._forget()
+                self._opening.close()
 
     def tree(self, group: str) -> Tree:
         """Returns what is in a group and below; see `hdf5_file.tree`."""

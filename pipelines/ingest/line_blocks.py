@@ -12,7 +12,7 @@ import numpy as np
 from thresher.pipelines.ingest.table_rules import damaged
 
 REMEDY = "save it as UTF-8 text with one row a line"
-_BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 8 << 20
 _LONGEST_LINE = 64 << 20
 _TAIL_BYTES = 4096
 _BOM = b"\xef\xbb\xbf"
@@ -89,7 +89,7 @@ def blocks(path: Path, start: int, stop: int, first_line: int) -> Iterator[Block
         file.seek(start)
         while True:
             left = stop - offset - len(rest)
-            read = file.read(min(_BLOCK_BYTES, max(left, 0)))
+            read = file.read(min(BLOCK_BYTES, max(left, 0)))
             data = rest + read
             if not data:
                 return

@@ -10,7 +10,7 @@ from typing import Optional
 import numpy as np
 import pyarrow as pa
 
-from thresher.pipelines.ingest.line_blocks import Block, blocks
+from thresher.pipelines.ingest.line_blocks import BLOCK_BYTES, Block, blocks
 from thresher.pipelines.ingest.recording import DamagedRecordingError
 from thresher.pipelines.ingest.text_rows import strict_csv_cells
 
@@ -52,6 +52,8 @@ class ReadAhead:
         self._end = stop
         self._window: Optional[_Window] = None
         self._next = -1
+        # Up to here it was tried, and failed.
+        self._tried = -1
 
     def cells(
         self, line: int, start: int, stop: int, kinds: Mapping[str, pa.DataType]
@@ -66,7 +68,7 @@ class ReadAhead:
         """
         follows, self._next = start == self._next, stop
         found = self._found(start, stop, kinds)
-        if found is None and follows:
+        if found is None and follows and start >= self._tried:
             self._window = self._parsed(line, start, kinds)
             found = self._found(start, stop, kinds)
         return found
@@ -87,6 +89,7 @@ class ReadAhead:
         self, line: int, start: int, kinds: Mapping[str, pa.DataType]
     ) -> Optional[_Window]:
         self._window = None
+        self._tried = start + BLOCK_BYTES
         try:
             block = next(blocks(self._path, start, self._end, line), None)
             if block is None:
@@ -96,4 +99,5 @@ class ReadAhead:
             )
         except (DamagedRecordingError, pa.ArrowInvalid):
             return None
+        self._tried = -1
         return _Window(block, dict(kinds), cells)

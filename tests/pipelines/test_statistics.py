@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -62,6 +64,24 @@ def test_values_of_many_summaries_are_all_sketched():
     quantiles = statistics_of(merged, ["x"])["x"]["quantiles"]
     assert merged.sketches[0][0].get_total_weight() == 1000
     assert abs(quantiles["q10"][0] - 100) < 10 and abs(quantiles["q90"][0] - 900) < 10
+
+
+def test_counts_of_large_data_sets_do_not_wrap():
+    pixels = 640 * 480 * 10_000
+    zeros = summary_of([np.zeros((1, 1), np.float32)])
+    ones = summary_of([np.ones((1, 1), np.float32)])
+    parts = [
+        dataclasses.replace(one, counts=np.array([pixels]))
+        for one in (zeros, ones) * 100
+    ]
+    said = statistics_of(merge(parts), ["x"])["x"]
+    assert said["count"] == 200 * pixels
+    assert abs(said["std"][0] - 0.5) < 1e-12
+
+
+def test_values_that_are_all_nan_have_no_quantiles():
+    nothing = summary_of([np.full((3, 1), np.nan, np.float32)])
+    assert statistics_of(merge([nothing]), ["x"])["x"]["quantiles"] == {}
 
 
 def test_the_last_step_counts_for_observations_only():

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from thresher.pipelines import write_plan as write_plan_module
 from thresher.pipelines.plan import PlanConfig, make_plan
 from thresher.pipelines.write_plan import write_plan
 
@@ -82,6 +83,23 @@ def test_many_blocks_are_one_order():
     plan, table, *rest = _written(20_000, 3, 7, 4, 1000)
     assert len(plan.rows) > 2 * 4096
     _check(plan, table, *rest)
+
+
+def test_repeated_rows_are_gathered_in_parts(monkeypatch):
+    monkeypatch.setattr(write_plan_module, "_PART_BYTES", 500)
+    _check(*_written(300, 50, 5, 256, 100))
+
+
+def test_what_a_killed_build_left_is_removed(tmp_path):
+    (tmp_path / ".plan.parquet.blocks").mkdir()
+    (tmp_path / ".plan.parquet.blocks" / "0").write_bytes(b"half of it")
+    index, path = tmp_path / "index.parquet", tmp_path / "plan.parquet"
+    pq.write_table(pa.table({"row": [0], "episode_id": ["a"]}), index)
+    ids, one = np.zeros((1, 2), np.uint64), np.ones(1, np.int64)
+    plan = make_plan(one - 1, ids, one - 1, one, one, ["train"], PlanConfig())
+    write_plan(plan, index, np.ones(1), {}, path)
+    assert pq.read_table(path)["episode_id"].to_pylist() == ["a"]
+    assert not (tmp_path / ".plan.parquet.blocks").exists()
 
 
 def test_the_bytes_do_not_depend_on_the_blocks_of_the_index(tmp_path):

@@ -45,6 +45,18 @@ def test_nobody_waits_for_a_reader_that_is_done(path):
     assert table.read(pointers[0], ["actions"]).streams["actions"].values[0, 0] == 7
 
 
+def test_listings_may_overlap(path):
+    table = Hdf5Table(path, _PLAIN)
+    first, second = table.pointers(), table.pointers()
+    one = next(first)
+    assert next(second) == one
+    first.close()
+    assert len(list(second)) == 2
+    assert len(table.read(one, ["actions"]).streams) == 1
+    with h5py.File(path, "a"):
+        pass
+
+
 def test_a_broken_episode_leaves_the_listing_going(path):
     with h5py.File(path, "a") as file:
         file["data/demo_1/obs/more"] = np.zeros((9, 1), np.float32)

@@ -88,6 +88,26 @@ def test_most_rows_are_parsed_ahead(table, monkeypatch):
     assert len(parsed) == 2
 
 
+def test_a_block_that_cannot_be_parsed_at_once_is_tried_once(tmp_path, monkeypatch):
+    path = tmp_path / "x.csv"
+    rows = [f"{number // 100},{number},0" for number in range(20_000)]
+    path.write_text("episode,a,b\n" + "\n".join(rows) + "\n199,oops,1\n")
+    reader = DelimitedReader(path, {"episode": "episode"})
+    parsed, real = [], text_rows._parsed
+
+    def counted(path, block, *rest):
+        parsed.append(len(block.data))
+        return real(path, block, *rest)
+
+    pointers = list(reader.pointers())
+    monkeypatch.setattr(text_rows, "_parsed", counted)
+    for pointer in pointers[:-1]:
+        reader.read(pointer, ["a", "b"])
+    assert sum(size > 100_000 for size in parsed) == 1
+    with pytest.raises(DamagedRecordingError, match="line 20002: a is 'oops'"):
+        reader.read(pointers[-1], ["a"])
+
+
 def test_a_ragged_line_is_told_with_its_number_in_a_large_file(tmp_path, monkeypatch):
     monkeypatch.setattr(text_rows, "_PART_BYTES", 64)
     path = tmp_path / "x.csv"

@@ -25,10 +25,16 @@ class DamagedRecordError(ValueError):
     """A record whose bytes fail a checksum, or a file that ends inside one."""
 
 
+def frame(record: bytes) -> tuple[bytes, bytes]:
+    """Returns what stands before and behind a record in a file."""
+    length = _LENGTH.pack(len(record))
+    return length + _masked_crc(length), _masked_crc(record)
+
+
 def framed(record: bytes) -> bytes:
     """Returns a record as it stands in a file."""
-    length = _LENGTH.pack(len(record))
-    return length + _masked_crc(length) + record + _masked_crc(record)
+    head, tail = frame(record)
+    return head + record + tail
 
 
 def records(
@@ -56,12 +62,12 @@ def records(
             offset += HEAD_BYTES + len(record) + TAIL_BYTES
 
 
-def read_framed(file: BinaryIO, offset: int, length: int) -> bytes:
-    """Returns a record with its frame, its checksums checked.
+def read_record(file: BinaryIO, offset: int, length: int) -> bytes:
+    """Returns a record, its checksums checked.
 
     Args:
       file: An open TFRecord file.
-      offset: First byte of the frame.
+      offset: First byte of its frame.
       length: Of the record, without its frame.
 
     Raises:
@@ -75,14 +81,15 @@ def read_framed(file: BinaryIO, offset: int, length: int) -> bytes:
             f"{name} holds no record of {length:,} bytes at byte {offset:,}"
         )
     file.seek(offset)
-    frame = file.read(whole)
-    if len(frame) != whole:
-        raise DamagedRecordError(f"{name} ends inside the record at byte {offset}")
-    _check_head(frame[:HEAD_BYTES], name, offset)
-    if _LENGTH.unpack(frame[:8])[0] != length:
+    head = file.read(HEAD_BYTES)
+    _check_head(head, name, offset)
+    if _LENGTH.unpack(head[:8])[0] != length:
         raise DamagedRecordError(f"{name}: no record of {length} bytes at {offset}")
-    _check_data(frame[HEAD_BYTES:-TAIL_BYTES], frame[-TAIL_BYTES:], name, offset)
-    return frame
+    record, tail = file.read(length), file.read(TAIL_BYTES)
+    if len(record) + len(tail) != length + TAIL_BYTES:
+        raise DamagedRecordError(f"{name} ends inside the record at byte {offset}")
+    _check_data(record, tail, name, offset)
+    return record
 
 
 def _next(

@@ -14,10 +14,11 @@ from types import TracebackType
 from typing import Any, BinaryIO, Optional, Protocol
 
 from thresher.episodes.files import blocks_of, require_plain
-from thresher.episodes.tfrecord import HEAD_BYTES, TAIL_BYTES, framed, read_framed
+from thresher.episodes.tfrecord import frame, read_record
 from thresher.episodes.tfrecord import records as tfrecord_records
 
 TFRECORD, ARRAY_RECORD = "tfrecord", "array_record"
+_BUFFER_BYTES = 1 << 20
 
 
 class ShardWriter(Protocol):
@@ -40,18 +41,16 @@ class TfRecordWriter:
     """Writes a TFRecord file, record by record."""
 
     def __init__(self, path: Path) -> None:
-        self._file: BinaryIO = open(path, "wb")  # noqa: SIM115  # closed by __exit__
+        self._file: BinaryIO = open(path, "wb", _BUFFER_BYTES)  # noqa: SIM115
         self._offset = 0
 
     def write(self, record: bytes) -> int:
-        """Adds a record; returns its first byte."""
-        return self.write_framed(framed(record))
-
-    def write_framed(self, frame: bytes) -> int:
-        """Adds a record with the frame that it has in another file."""
+        """Adds a record; returns the first byte of its frame."""
         offset = self._offset
-        self._file.write(frame)
-        self._offset += len(frame)
+        head, tail = frame(record)
+        for part in (head, record, tail):
+            self._file.write(part)
+            self._offset += len(part)
         return offset
 
     def __enter__(self) -> TfRecordWriter:
@@ -153,20 +152,15 @@ class RecordReader:
             else _array_reader(path)
         )
 
-    def framed(self, offset: int, length: int) -> bytes:
-        """Returns a record with its frame; raises ValueError where it is damaged."""
+    def record(self, offset: int, length: int) -> bytes:
+        """Returns a record; raises ValueError where it is damaged."""
         if self._is_tfrecord:
-            return read_framed(self._file, offset, length)
-        return framed(_array_record(self._file, self._path, offset))
+            return read_record(self._file, offset, length)
+        return _array_record(self._file, self._path, offset)
 
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
-
-
-def unframed(frame: bytes) -> bytes:
-    """Returns the record of a frame."""
-    return frame[HEAD_BYTES:-TAIL_BYTES]
 
 
 def record_digest(record: bytes) -> str:

@@ -24,7 +24,7 @@ from thresher.episodes.files import sha256_file
 from thresher.episodes.index import read_index
 from thresher.episodes.progress import progress
 from thresher.episodes.version import CHECKSUMS, EPISODES, require_plausible_rows
-from thresher.pipelines.shard_files import RecordReader, record_digest, unframed
+from thresher.pipelines.shard_files import RecordReader, record_digest
 
 # Written after the seal, by the build about itself.
 _UNSEALED = ("run.json",)
@@ -212,7 +212,7 @@ def _is_as_sealed(reader: RecordReader, row: dict[str, Any], size: int) -> bool:
     if min(offset, length) < 0 or max(offset, length) > size:
         return False
     try:
-        frame = reader.framed(offset, length)
+        record = reader.record(offset, length)
     except (OSError, ValueError):
         return False
-    return record_digest(unframed(frame)) == row["record_digest"]
+    return record_digest(record) == row["record_digest"]

@@ -18,18 +18,15 @@ from thresher.episodes.metadata import Provenance
 from thresher.episodes.raw_log import EpisodePointer
 from thresher.episodes.spec import EpisodeSpec
 from thresher.episodes.tfds_record import decode_record, encode_record
-from thresher.episodes.tfrecord import framed
 from thresher.pipelines.ingest.reader import LogReader, open_log
 from thresher.pipelines.ingest.relabel import relabel
 from thresher.pipelines.manifest import ManifestWriter
 from thresher.pipelines.plan import Plan
 from thresher.pipelines.shard_files import (
     RecordReader,
-    TfRecordWriter,
     record_digest,
     shard_records,
     shard_writer,
-    unframed,
 )
 from thresher.pipelines.sources import Source
 from thresher.pipelines.statistics import SummaryMerger
@@ -127,32 +124,27 @@ class ShardUnit:
         with ManifestWriter(self.path) as manifest:
             with shard_writer(scratch, self.file_format) as writer:
                 for row in self.rows(_WRITTEN_BY):
-                    frame, digest, packed, summary = self._framed_record(row, widths)
-                    record = unframed(frame)
-                    offset = (
-                        writer.write_framed(frame)
-                        if isinstance(writer, TfRecordWriter)
-                        else writer.write(record)
-                    )
+                    record, digest, packed, summary = self._record(row, widths)
+                    offset = writer.write(record)
                     manifest.add(offset, len(record), digest, packed)
                     merger.add(summary)
             scratch.replace(self.file)
             manifest.finish(pack(merger.summary))
 
-    def _framed_record(
+    def _record(
         self, row: dict[str, Any], widths: Sequence[int]
     ) -> tuple[bytes, str, bytes, Summary]:
-        """Returns a record as in a TFRecord, its digest, its summary packed and not."""
+        """Returns a record, its digest, its summary packed and not."""
         source = self.sources[row["source"]]
         if source.is_version and not row["relabelled"]:
-            frame = _copied(row, source)
+            record = _copied(row, source)
             summary = self._copied_summary(row, source, widths)
             # The copy was just found to have the digest that it was sealed with.
-            return frame, row["record_digest"], row["summary"], summary
+            return record, row["record_digest"], row["summary"], summary
         episode = planned_episode(row, source, self.spec)
         summary = summarise(episode, self.spec)
         record = encode_record(episode, self.spec)
-        return framed(record), record_digest(record), pack(summary), summary
+        return record, record_digest(record), pack(summary), summary
 
     def _copied_summary(
         self, row: dict[str, Any], source: Source, widths: Sequence[int]
@@ -212,7 +204,7 @@ def recorded_episode(row: dict[str, Any], source: Source, spec: EpisodeSpec) -> 
       UserError: The source no longer holds the episode that the row is about.
     """
     if source.is_version:
-        return decode_record(unframed(_copied(row, source)), spec)
+        return decode_record(_copied(row, source), spec)
     log = source.root / row["file"]
     reader = _open_log(log, source.reader, *_state(log))
     pointer = EpisodePointer(str(log), row["offset"], row["length_bytes"])
@@ -253,13 +245,13 @@ def _copied(row: dict[str, Any], source: Source) -> bytes:
     shard = source.root / row["shard_file"]
     try:
         reader = _open_shard(shard, *_state(shard))
-        frame = reader.framed(row["record_offset"], row["record_length"])
+        record = reader.record(row["record_offset"], row["record_length"])
     except (OSError, ValueError) as error:
         raise _damaged_parent(row, source, str(error)) from error
-    digest = record_digest(unframed(frame))
+    digest = record_digest(record)
     if digest != row["record_digest"]:
         raise _damaged_parent(row, source, f"its record has the digest {digest}")
-    return frame
+    return record
 
 
 def _damaged_parent(row: dict[str, Any], source: Source, why: str) -> UserError:

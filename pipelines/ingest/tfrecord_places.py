@@ -19,7 +19,7 @@ from thresher.episodes.tfrecord import (
     HEAD_BYTES,
     TAIL_BYTES,
     DamagedRecordError,
-    read_framed,
+    read_record,
 )
 
 _HEAD = struct.Struct("<QI")
@@ -82,7 +82,7 @@ def records_between(path: Path, first: int, last: int) -> Iterator[bytes]:
                 raise DamagedRecordError(
                     f"{path.name} at byte {offset}: {place.problem}"
                 )
-            yield read_framed(file, offset, place.length)[HEAD_BYTES:-TAIL_BYTES]
+            yield read_record(file, offset, place.length)
             offset += HEAD_BYTES + place.length + TAIL_BYTES
     if offset != last:
         raise DamagedRecordError(f"{path.name} has no record that ends at byte {last}")
@@ -97,7 +97,7 @@ def record_at(path: Path, place: RecordPlace) -> bytes:
     if place.problem:
         raise DamagedRecordError(f"{path.name}: {place.problem}")
     with open(path, "rb") as file:
-        return read_framed(file, place.offset, place.length)[HEAD_BYTES:-TAIL_BYTES]
+        return read_record(file, place.offset, place.length)
 
 
 def _problem(head: bytes, left: int) -> str:

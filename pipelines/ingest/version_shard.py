@@ -11,7 +11,7 @@ from thresher.episodes.raw_log import DamagedLogError, EpisodePointer
 from thresher.episodes.spec import EpisodeSpec
 from thresher.episodes.tfds_record import decode_record
 from thresher.episodes.version import SPEC
-from thresher.pipelines.shard_files import RecordReader, shard_records, unframed
+from thresher.pipelines.shard_files import RecordReader, shard_records
 
 
 class OxeShardReader:
@@ -41,7 +41,7 @@ class OxeShardReader:
     def read(self, pointer: EpisodePointer) -> Episode:
         """Returns one converted episode."""
         try:
-            frame = self._records.framed(pointer.offset, pointer.length)
-            return to_oxe(decode_record(unframed(frame), self._stored))
+            record = self._records.record(pointer.offset, pointer.length)
+            return to_oxe(decode_record(record, self._stored))
         except ValueError as error:
             raise DamagedLogError(str(error)) from error

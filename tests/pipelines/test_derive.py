@@ -19,7 +19,7 @@ from thresher.pipelines.diff import diff
 from thresher.pipelines.plan import PlanConfig
 from thresher.pipelines.rebalance import RebalanceConfig
 from thresher.pipelines.runners import local_options
-from thresher.pipelines.shard_files import RecordReader, shard_records, unframed
+from thresher.pipelines.shard_files import RecordReader, shard_records
 from thresher.pipelines.verify import verify
 from thresher.tests.episodes.tiny import TINY_SPEC, tiny_episode
 from thresher.tests.pipelines.test_build import _build, write_logs
@@ -64,7 +64,7 @@ def _records(version):
 
 def _record(version, row):
     reader = RecordReader(version.path / row["shard_file"])
-    return unframed(reader.framed(row["record_offset"], row["record_length"]))
+    return reader.record(row["record_offset"], row["record_length"])
 
 
 def test_a_filtered_version_holds_the_parents_bytes_and_decodes_nothing(

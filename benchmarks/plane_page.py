@@ -148,9 +148,9 @@ copy with another start and first action. Beyond imports: less a build of 50 epi
 {_table([*heads, "beyond imports"], rows)}
 
 Targets: the same within 10 % from {EPISODES:,} to {many}; less than 1 GiB a worker
-beyond imports: met by workers, and by all processes' resident memory; the parent's own
-pages grow a little more. A worker holds a fixed number of rows; the parent as many, some
-100 bytes an episode, and what grows until it is full: blocks of rows, lists of logs."""
+beyond imports: met by workers; the parent's own pages grow a little more. A worker
+holds a fixed number of rows; the parent as many, some 100 bytes an episode, and what
+grows until it is full: blocks of rows, lists of logs."""
 
 
 def _beyond(results: Results, prefix: str, sizes: tuple[str, str], field: str) -> float:

@@ -186,7 +186,7 @@ def test_what_is_no_text_is_told_with_its_line(write, content, reason):
 
 
 def test_a_line_without_an_end_does_not_fill_memory(write, monkeypatch):
-    monkeypatch.setattr(line_blocks, "_BLOCK_BYTES", 64)
+    monkeypatch.setattr(line_blocks, "BLOCK_BYTES", 64)
     monkeypatch.setattr(line_blocks, "_LONGEST_LINE", 256)
     path = write(b"t,x\n" + b"1" * 5000)
     with pytest.raises(DamagedRecordingError, match="no line ends within"):
@@ -217,7 +217,7 @@ def test_blocks_do_not_change_what_is_read(write, monkeypatch):
     rows = "".join(f"{k // 7},{k},{k / 3!r}\n" for k in range(400))
     path = write(f"ep,k,x\n{rows}")
     whole = read_all(DelimitedReader(path, {"episode": "ep"}))
-    monkeypatch.setattr(line_blocks, "_BLOCK_BYTES", 50)
+    monkeypatch.setattr(line_blocks, "BLOCK_BYTES", 50)
     parts = read_all(DelimitedReader(path, {"episode": "ep"}))
     assert len(whole) == len(parts) == 58
     for one, other in zip(whole, parts):

@@ -294,6 +294,10 @@ def csv(folder: Path, rows: int = 300_000) -> Iterator[str]:
     plain = {"episode": "episode", **_PLAIN}
     ours = best(reading(DelimitedTable(path, plain)))
     yield _row("the same, `guarded: false`", "MB/s", megabytes, ours, theirs)
+    alone = pacsv.ReadOptions(use_threads=False)
+    theirs = best(lambda: pacsv.read_csv(path, read_options=alone))
+    name = "the same, `guarded: false`, and pyarrow on one processor"
+    yield _row(name, "MB/s", megabytes, ours, theirs)
 
 
 def _peak(path: Path, pipe: Any) -> None:

@@ -322,8 +322,10 @@ class DelimitedReader:
     ) -> Stream:
         values, there = self._values(name, cells, line, self._missing)
         budget.spend(values.nbytes, name)
+        # One clock for all fields, where all have a value in every row.
+        times = times if there.all() else times[there]
         if not self._is_picture(name):
-            return Stream(times[there], values)
+            return Stream(times, values)
         root = Path(self._options.get("root", "")) or Path()
         folder = root if root.is_absolute() else self.path.parent / root
         lines = np.flatnonzero(there) + line
@@ -333,10 +335,8 @@ class DelimitedReader:
             frames = frames_column(
                 self.path, folder, paths, numbers[there], lines, self._pictures, budget
             )
-            return Stream(times[there], frames)
-        return Stream(
-            times[there], files_column(self.path, folder, paths, lines, budget)
-        )
+            return Stream(times, frames)
+        return Stream(times, files_column(self.path, folder, paths, lines, budget))
 
 
 def _alike(parts: list[pa.Array]) -> pa.Array:

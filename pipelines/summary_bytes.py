@@ -11,6 +11,10 @@ import numpy as np
 
 from thresher.pipelines.summary import MAX_SKETCHED_WIDTH, Summary
 
+_OTHER = (
+    "a summary of other features than the spec has, or from before summaries had this "
+    "format: then build the version again"
+)
 _LENGTH = struct.Struct("<I")
 # More values than there are in all logs of the world; sums of these stay exact.
 _MOST_VALUES = 1 << 50
@@ -44,7 +48,7 @@ def unpack(data: bytes, widths: Sequence[int]) -> Summary:
     heads = reader.array("<u8", 3, len(widths)).astype(np.int64)
     counts, found, kept = heads
     if found.tolist() != list(widths) or (kept < 0).any():
-        raise ValueError("a summary of other features than the spec has")
+        raise ValueError(_OTHER)
     if (counts < 1).any() or (counts > _MOST_VALUES).any():
         raise ValueError("a summary of no values, or of more than there can be")
     moments = reader.array("<f8", 4, sum(widths))
@@ -57,7 +61,7 @@ def unpack(data: bytes, widths: Sequence[int]) -> Summary:
         if not is_told and width <= MAX_SKETCHED_WIDTH:
             raise ValueError("a summary without what quantiles are taken from")
     if reader.position != len(data):
-        raise ValueError("a summary of other features than the spec has")
+        raise ValueError(_OTHER)
     return Summary(counts, found, moments, values, sketches)
 
 

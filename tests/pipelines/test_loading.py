@@ -59,6 +59,10 @@ def test_slices_and_shuffles_are_tfdss_own(version):
     assert len(set(halves[0] + halves[1])) == total
 
 
+@pytest.mark.skipif(
+    sys.version_info < (3, 10),
+    reason="TFDS 4.9.3, the last for Python 3.9, decodes nested steps without end",
+)
 def test_a_data_source_reads_any_episode_by_its_number(version, tmp_path):
     plan = PlanConfig(file_format="array_record", num_shards=2)
     found = derive_version(

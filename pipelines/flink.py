@@ -37,7 +37,8 @@ EMBEDDED = "[local]"
 EMBEDDED_VERSION = "1.19"
 _ANSWER_SECONDS = 15
 # By Flink's address; each lasts until its process ends, for starting one takes seconds.
-_SERVERS: dict[str, JobServer] = {}
+# By master and by the job server that was named for it.
+_SERVERS: dict[tuple[str, str], JobServer] = {}
 
 
 def on_flink(options: PipelineOptions) -> PipelineOptions:
@@ -79,28 +80,26 @@ def stop_job_servers() -> None:
 
 
 def _job_server(options: PipelineOptions, version: str) -> JobServer:
-    master = options.view_as(FlinkRunnerOptions).flink_master
-    server = _SERVERS.get(master)
+    flink = options.view_as(FlinkRunnerOptions)
+    master, named = flink.flink_master, flink.flink_job_server_jar or ""
+    _require_jar(named)
+    server = _SERVERS.get((master, named))
     if server is None or not server.alive:
         wanted = options.view_as(JobServerOptions)
         java = wanted.job_server_java_launcher
         require_java(java)
-        server = _SERVERS[master] = JobServer(
-            _jar(options, version), master, java, wanted.job_server_jvm_properties
-        )
+        jar = Path(named) if named else job_server_jar(version)
+        properties = wanted.job_server_jvm_properties
+        server = _SERVERS[master, named] = JobServer(jar, master, java, properties)
     return server
 
 
-def _jar(options: PipelineOptions, version: str) -> Path:
-    named = options.view_as(FlinkRunnerOptions).flink_job_server_jar
-    if not named:
-        return job_server_jar(version)
-    if not Path(named).is_file():
+def _require_jar(named: str) -> None:
+    if named and not Path(named).is_file():
         raise UserError(
             f"--flink_job_server_jar: there is no file {named}; leave it out to have "
             "the job server fetched by Maven"
         )
-    return Path(named)
 
 
 def _cluster(master: str) -> tuple[str, int, int]:

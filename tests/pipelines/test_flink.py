@@ -11,12 +11,13 @@ import textwrap
 import threading
 import time
 import zipfile
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from thresher.episodes.errors import UserError
-from thresher.pipelines import flink_jars, seal
+from thresher.pipelines import flink, flink_jars, seal
 from thresher.pipelines.build import Build, build_version
 from thresher.pipelines.flink import on_flink, stop_job_servers
 from thresher.pipelines.flink_job_server import JobServer, require_java
@@ -194,7 +195,11 @@ def test_an_address_without_flink_is_refused(answer, tmp_path):
             serving.wait()
 
 
-def test_a_named_jar_has_to_be_there():
+@pytest.mark.parametrize("runs_already", [False, True])
+def test_a_named_jar_has_to_be_there(monkeypatch, runs_already):
+    server = SimpleNamespace(alive=True, endpoint="localhost:1", stop=lambda: None)
+    running = {("[local]", ""): server} if runs_already else {}
+    monkeypatch.setattr(flink, "_SERVERS", running)
     flags = ["--runner=FlinkRunner", "--flink_master=[local]"]
     options = runner_options([*flags, "--flink_job_server_jar=/no/such.jar"])
     with pytest.raises(UserError, match="no file /no/such.jar"):

@@ -18,7 +18,12 @@ import pyarrow.parquet as pq
 
 from thresher.benchmarks.plane_index import write_generated_index
 from thresher.benchmarks.plane_inputs import Inputs
-from thresher.benchmarks.plane_rates import build, tfds_build, thresher_build
+from thresher.benchmarks.plane_rates import (
+    build,
+    sealed_parent,
+    tfds_build,
+    thresher_derive,
+)
 from thresher.benchmarks.plane_runs import THRESHER, Results, run
 from thresher.episodes.version import EPISODES
 from thresher.pipelines.conditions import columns_of
@@ -69,20 +74,14 @@ def measure_queries(inputs: Inputs, results: Results, repeats: int) -> None:
 
 def _parent(inputs: Inputs, size: str) -> Path:
     """Returns the sealed version of all episodes of a size; builds it if need be."""
-    data_dir = inputs.work / "parents" / size
-    version = data_dir / "grasping" / "1.0.0"
-    if not version.exists():
-        logs = {"handful": "handful", "all": "logs", "many": "many"}[size]
-        command = thresher_build(inputs, getattr(inputs, logs), data_dir, 2)
-        run(command, inputs.work / "logs_of_runs" / f"parent_{size}.txt")
-    return version
+    logs = {"handful": "handful", "all": "logs", "many": "many"}[size]
+    return sealed_parent(inputs, size, getattr(inputs, logs))
 
 
 def _derive(inputs: Inputs, size: str) -> dict[str, Any]:
     parent, target = _parent(inputs, size), inputs.work / "derived" / size
     shutil.rmtree(target, ignore_errors=True)
-    command = [THRESHER, "derive", str(parent), "--ratio", "0.5"]
-    command += ["--data-dir", str(target), "--workers", "1"]
+    command = thresher_derive(parent, target, ("--ratio", "0.5"))
     taken = run(command, inputs.work / "logs_of_runs" / "derive.txt")
     (sealed,) = target.glob("*/*")
     rows = pq.ParquetFile(sealed / EPISODES).metadata.num_rows

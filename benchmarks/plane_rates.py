@@ -68,7 +68,9 @@ def build(
     if tool == "thresher":
         command = thresher_build(inputs, logs, target, int(how), rebalanced)
     elif tool == "derive":
-        command = _derive_all(inputs, logs, target, int(how))
+        parent = sealed_parent(inputs, logs.parent.name, logs)
+        every = ("--where", "num_steps > 0")
+        command = thresher_derive(parent, target, every, int(how))
     else:
         command = tfds_build(inputs.files(logs), target, how)
     taken = run(command, log)
@@ -92,15 +94,22 @@ def thresher_build(
     ]
 
 
-def _derive_all(inputs: Inputs, logs: Path, target: Path, workers: int) -> list[str]:
-    """Returns the command that copies every episode of the version of some logs."""
-    parents = inputs.work / "parents" / logs.parent.name
-    parent = parents / "grasping" / "1.0.0"
-    if not parent.exists():
-        command = thresher_build(inputs, logs, parents, 2)
-        run(command, inputs.work / "logs_of_runs" / "parent.txt")
+def sealed_parent(inputs: Inputs, name: str, logs: Path) -> Path:
+    """Returns the sealed version of some logs; builds it if need be."""
+    data_dir = inputs.work / "parents" / name
+    version = data_dir / "grasping" / "1.0.0"
+    if not version.exists():
+        command = thresher_build(inputs, logs, data_dir, 2)
+        run(command, inputs.work / "logs_of_runs" / f"parent_{name}.txt")
+    return version
+
+
+def thresher_derive(
+    parent: Path, target: Path, asked: Sequence[str], workers: int = 1
+) -> list[str]:
+    """Returns the command of a derivation."""
     return [
-        *(THRESHER, "derive", str(parent), "--where", "num_steps > 0"),
+        *(THRESHER, "derive", str(parent), *asked),
         *("--data-dir", str(target), "--workers", str(workers)),
     ]
 

@@ -45,7 +45,7 @@ from thresher.pipelines.recipe import Recipe
 from thresher.pipelines.select import Selection
 from thresher.pipelines.sources import Source
 from thresher.pipelines.statistics import SummaryMerger, statistics_of
-from thresher.pipelines.summary import entries_of, summarised_features
+from thresher.pipelines.summary import summarised_features, summarised_widths
 from thresher.pipelines.summary_bytes import unpack
 from thresher.pipelines.tfds_info import write_dataset_info
 from thresher.pipelines.workbench import KEPT, Workbench
@@ -272,9 +272,8 @@ def _flag_counts(bench: Workbench) -> dict[str, int]:
 
 
 def _statistics(units: Sequence[ShardUnit], spec: EpisodeSpec) -> dict[str, Any]:
-    features = summarised_features(spec)
-    names = [feature.name for feature in features]
-    widths = [entries_of(feature) for feature in features]
+    names = [feature.name for feature in summarised_features(spec)]
+    widths = summarised_widths(spec)
     mergers: dict[str, SummaryMerger] = {}
     for unit in units:
         packed = read_manifest(unit.path, []).statistics

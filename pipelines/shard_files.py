@@ -41,6 +41,7 @@ class TfRecordWriter:
     """Writes a TFRecord file, record by record."""
 
     def __init__(self, path: Path) -> None:
+        # Closed by __exit__.
         self._file: BinaryIO = open(path, "wb", _BUFFER_BYTES)  # noqa: SIM115
         self._offset = 0
 

@@ -131,6 +131,11 @@ def entries_of(feature: FeatureSpec) -> int:
     return feature.shape[-1] if feature.shape else 1
 
 
+def summarised_widths(spec: EpisodeSpec) -> list[int]:
+    """Returns the entries of each of these features."""
+    return [entries_of(feature) for feature in summarised_features(spec)]
+
+
 def summarise(episode: Episode, spec: EpisodeSpec) -> Summary:
     """Returns the summary of every numeric feature of an episode.
 

@@ -30,12 +30,7 @@ from thresher.pipelines.shard_files import (
 )
 from thresher.pipelines.sources import Source
 from thresher.pipelines.statistics import SummaryMerger
-from thresher.pipelines.summary import (
-    Summary,
-    entries_of,
-    summarise,
-    summarised_features,
-)
+from thresher.pipelines.summary import Summary, summarise, summarised_widths
 from thresher.pipelines.summary_bytes import pack, unpack
 
 _OPEN_FILES = 64
@@ -119,7 +114,7 @@ class ShardUnit:
     def run(self) -> None:
         """Writes the shard and its manifest."""
         scratch = scratch_beside(self.file)
-        widths = [entries_of(feature) for feature in summarised_features(self.spec)]
+        widths = summarised_widths(self.spec)
         merger = SummaryMerger()
         with ManifestWriter(self.path) as manifest:
             with shard_writer(scratch, self.file_format) as writer:

@@ -55,10 +55,9 @@ def write_plan(
       path: What to write; it appears when it is whole.
       most_blocks: Into how many blocks the plan may be cut.
     """
-    count = len(plan.rows)
-    height = max(ROW_GROUP_ROWS, -(-count // most_blocks))
     # Whole groups of rows, so that blocks do not end in small ones.
-    height = -(-height // ROW_GROUP_ROWS) * ROW_GROUP_ROWS
+    groups = -(-len(plan.rows) // ROW_GROUP_ROWS)
+    height = -(-groups // most_blocks) * ROW_GROUP_ROWS
     indexed = pq.read_schema(index).remove_metadata()
     indexed = indexed.remove(indexed.get_field_index(_ROW))
     schema = pa.schema([*indexed, *_PLANNED])
@@ -90,10 +89,10 @@ def _scatter(
             opened.enter_context(pa.ipc.new_stream(str(block), schema))
             for block in blocks
         ]
+        starts = np.arange(len(blocks) + 1) * height
         at_once = max(ROW_GROUP_ROWS, _ROWS_AT_ONCE * len(blocks))
         for table, places in _placed(plan, index, indexed.names, at_once):
             whole = pa.table([*table.columns, pa.array(places)], schema=schema)
-            starts = np.arange(len(blocks) + 1) * height
             edges = np.searchsorted(places, starts).tolist()
             for writer, start, stop in zip(writers, edges, edges[1:]):
                 if stop > start:

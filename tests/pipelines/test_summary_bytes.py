@@ -10,13 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thresher.pipelines.statistics import merge, statistics_of
-from thresher.pipelines.summary import entries_of, summarise, summarised_features
+from thresher.pipelines.summary import (
+    summarise,
+    summarised_features,
+    summarised_widths,
+)
 from thresher.pipelines.summary_bytes import pack, unpack
 from thresher.tests.episodes.tiny import TINY_SPEC, tiny_episode
 
-FEATURES = summarised_features(TINY_SPEC)
-NAMES = [feature.name for feature in FEATURES]
-WIDTHS = [entries_of(feature) for feature in FEATURES]
+NAMES = [feature.name for feature in summarised_features(TINY_SPEC)]
+WIDTHS = summarised_widths(TINY_SPEC)
 
 
 @pytest.mark.parametrize("transitions", [1, 5, 100])

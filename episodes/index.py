@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from thresher.episodes.episode import Episode
 from thresher.episodes.files import atomic_write, scratch_beside
 from thresher.episodes.measurements import MEASUREMENT_FIELDS, Measurements
+from thresher.episodes.memory import release_memory
 from thresher.episodes.raw_log import EpisodePointer
 
 _TEXT = pa.string()
@@ -152,11 +153,6 @@ def _path(field: pa.Field) -> str:
     """Returns how Parquet names a column."""
     is_list = pa.types.is_list(field.type)
     return f"{field.name}.list.element" if is_list else str(field.name)
-
-
-def release_memory() -> None:
-    """Gives memory back that tables took: the allocator would keep it for the next."""
-    pa.default_memory_pool().release_unused()
 
 
 def read_index(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

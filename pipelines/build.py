@@ -23,6 +23,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from thresher.episodes.errors import UserError
 from thresher.episodes.files import require_free_space, require_writable, sha256_file
 from thresher.episodes.index import read_index
+from thresher.episodes.memory import map_large_blocks
 from thresher.episodes.run_record import recording
 from thresher.episodes.spec import EpisodeSpec
 from thresher.episodes.version import Version, open_version
@@ -87,6 +88,8 @@ def build_version(build: Build) -> Version:
         the same number, a number that promises less change than there is, another
         build of it under way, too little room, nothing left to write.
     """
+    # Workers are processes of their own, and left as they are.
+    map_large_blocks()
     options = build.options or local_options(0)
     if build.target.exists() and not build.overwrite:
         return _same_version(build)

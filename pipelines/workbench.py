@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from thresher.episodes.errors import unknown_name
-from thresher.episodes.index import read_index, release_memory
+from thresher.episodes.index import read_index
+from thresher.episodes.memory import release_memory
 from thresher.pipelines.rebalance import OUTCOMES
 from thresher.pipelines.stable_hash import id_words
 

@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from thresher.episodes.index import ROW_GROUP_ROWS, release_memory, streamed_index
+from thresher.episodes.index import ROW_GROUP_ROWS, streamed_index
+from thresher.episodes.memory import release_memory
 from thresher.pipelines.plan import Plan
 
 # Each is an open file.

@@ -36,8 +36,8 @@ EMBEDDED = "[local]"
 # The version that the tests run.
 EMBEDDED_VERSION = "1.19"
 _ANSWER_SECONDS = 15
-# By Flink's address; each lasts until its process ends, for starting one takes seconds.
-# By master and by the job server that was named for it.
+# By Flink's address and the jar named for it; each lasts until its process ends, for
+# starting one takes seconds.
 _SERVERS: dict[tuple[str, str], JobServer] = {}
 
 

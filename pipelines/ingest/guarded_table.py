@@ -70,7 +70,8 @@ class GuardedTable:
 
         Args:
           path: The recording.
-          options: The reader's; and `guarded`, 'false' to read in this process.
+          options: The reader's; and `guarded`, 'false' to read in this process, 'true'
+            to read in a child; if not given, what `wants_guard` says.
 
         Raises:
           UserError: As the reader says.
@@ -79,13 +80,19 @@ class GuardedTable:
         self._options = {n: v for n, v in options.items() if n != _GUARDED}
         # Most mistakes are told at once, without a child.
         reader = self.reader(path, self._options)
-        is_guarded = flag({_GUARDED: "true", **options}, _GUARDED)
+        usual = "true" if self.wants_guard(options) else "false"
+        is_guarded = flag({_GUARDED: usual, **options}, _GUARDED)
         self._plain: Optional[EpisodeTable] = None if is_guarded else reader
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """Whether a path is of the format."""
         return bool(cls.reader.recognises(path))
+
+    @classmethod
+    def wants_guard(cls, options: Mapping[str, str]) -> bool:
+        """Whether files meet a library that damage can break, if read so."""
+        return True
 
     def contents(self) -> Contents:
         """Returns what the reader says of the recording."""

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Union
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from thresher.pipelines.ingest.table_rules import damaged
 
 REMEDY = "save it as UTF-8 text with one row a line"
 BLOCK_BYTES = 8 << 20
-_LONGEST_LINE = 64 << 20
+# Parsed as JSON it may take twenty times as much.
+_LONGEST_LINE = 16 << 20
 _TAIL_BYTES = 4096
 _BOM = b"\xef\xbb\xbf"
 _OTHER_BOMS = (b"\xff\xfe", b"\xfe\xff")
@@ -31,7 +33,7 @@ class Block:
 
     first_line: int
     offset: int
-    data: bytes
+    data: Union[bytes, bytearray]
 
     @functools.cached_property
     def starts(self) -> np.ndarray:
@@ -72,7 +74,9 @@ def text_stop(path: Path) -> int:
     return size - len(tail) + len(kept) + end
 
 
-def blocks(path: Path, start: int, stop: int, first_line: int) -> Iterator[Block]:
+def blocks(
+    path: Path, start: int, stop: int, first_line: int, first_bytes: int = 0
+) -> Iterator[Block]:
     """Yields the lines between two bytes; a last line without its end gets one.
 
     Args:
@@ -80,39 +84,43 @@ def blocks(path: Path, start: int, stop: int, first_line: int) -> Iterator[Block
       start: First byte of a line.
       stop: Behind the last byte that is wanted.
       first_line: Number of the line at `start`.
+      first_bytes: Size of the first block, if smaller than that of the others.
 
     Raises:
       DamagedRecordingError: A line is too long, or holds what no text does.
     """
-    offset, line, rest = start, first_line, b""
+    offset, line = start, first_line
+    size = min(first_bytes or BLOCK_BYTES, BLOCK_BYTES)
     with open(path, "rb") as file:
         file.seek(start)
-        while True:
-            left = stop - offset - len(rest)
-            read = file.read(min(BLOCK_BYTES, max(left, 0)))
-            data = rest + read
+        while offset < stop:
+            data = bytearray(min(size, stop - offset))
+            del data[file.readinto(data) :]
             if not data:
                 return
-            if not read:
+            if not data.endswith(b"\n"):
+                data += file.readline(min(_LONGEST_LINE, stop - offset - len(data)))
+            read = len(data)
+            if not data.endswith(b"\n"):
+                if offset + read < stop and read > _LONGEST_LINE:
+                    rule = f"no line ends within {_LONGEST_LINE >> 20} MiB"
+                    line += data.count(b"\n")
+                    raise damaged(path, f"line {line}", rule, REMEDY)
                 data += b"\n"
-            cut = data.rfind(b"\n") + 1
-            if not cut and len(data) > _LONGEST_LINE:
-                rule = f"no line ends within {_LONGEST_LINE >> 20} MiB"
-                raise damaged(path, f"line {line}", rule, REMEDY)
-            whole, rest = data[:cut], data[cut:]
-            if whole:
-                _check_text(path, whole, line)
-                block = Block(line, offset, whole)
-                yield block
-                line += block.lines
-                offset += len(whole)
-            if not read:
-                return
+            _check_text(path, data, line)
+            block = Block(line, offset, data)
+            yield block
+            line += block.lines
+            offset += read
+            size = BLOCK_BYTES
 
 
-def _check_text(path: Path, data: bytes, line: int) -> None:
+def _check_text(path: Path, data: bytearray, line: int) -> None:
     position = data.find(b"\0")
     if position < 0:
+        # Found out much faster than by making a text of it.
+        if data.isascii():
+            return
         try:
             data.decode("utf-8")
             return

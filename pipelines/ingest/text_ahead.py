@@ -1,37 +1,66 @@
-"""Cells of the rows to come: small episodes in a row are parsed at once."""
+"""Cells of many rows at once: whole blocks are parsed, once for all episodes in them.
+
+An episode of a text table is small beside what its parser is fast with. So the block
+that is listed is parsed with the columns that the reading before asked for, and where
+nobody lists, the block behind a row that follows the one read before it.
+"""
 
 from __future__ import annotations
 
-import dataclasses
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Union
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from thresher.pipelines.ingest.line_blocks import BLOCK_BYTES, Block, blocks
 from thresher.pipelines.ingest.recording import DamagedRecordingError
-from thresher.pipelines.ingest.text_rows import strict_csv_cells
+from thresher.pipelines.ingest.text_rows import csv_cells, strict_csv_cells
+
+# Numbers without a gap are NumPy's from the start, which slices in no time.
+Cells = Union[pa.Array, np.ndarray]
+# An episode that began in one block and ends in the next needs both.
+_MOST_WINDOWS = 3
 
 
-@dataclasses.dataclass(frozen=True)
 class _Window:
     """Rows that were parsed.
 
     Attributes:
-      block: Their lines.
-      kinds: Their columns and what those hold.
+      starts: First byte of each line, and the end of the last, [lines + 1].
       cells: Of each column, one a line.
     """
 
-    block: Block
-    kinds: Mapping[str, pa.DataType]
-    cells: Mapping[str, pa.Array]
+    def __init__(self, starts: np.ndarray, cells: Mapping[str, pa.Array]) -> None:
+        self.starts = starts
+        self.cells = {name: _numbers(column) for name, column in cells.items()}
+        self._whole_numbers: dict[str, Optional[np.ndarray]] = {}
+
+    def rows(self, start: int, stop: int) -> Optional[tuple[int, int]]:
+        """Returns the rows from one byte on, up to another or the end, or None."""
+        first, last = np.searchsorted(self.starts, [start, stop]).tolist()
+        last = min(last, len(self.starts) - 1)
+        if first >= last or self.starts[first] != start:
+            return None
+        return (first, last) if self.starts[last] <= stop else None
+
+    def whole_numbers(self, name: str) -> Optional[np.ndarray]:
+        """Returns a column of texts as int64 [lines], or None if one is no such."""
+        if name not in self._whole_numbers:
+            texts = pc.utf8_trim_whitespace(self.cells[name])
+            try:
+                numbers = texts.cast(pa.int64()).to_numpy()
+            except pa.ArrowInvalid:
+                numbers = None
+            self._whole_numbers[name] = numbers
+        return self._whole_numbers[name]
 
 
 class ReadAhead:
-    """Parses a block of a table when runs of rows are asked for one after the other.
+    """Parses blocks of a table for whoever lists it and reads it in order.
 
     It only ever gives what parsing a run alone would: rows among which anything is
     wrong, or of another kind, are left to that, which says what and where.
@@ -50,14 +79,33 @@ class ReadAhead:
         """
         self._path, self._names, self._delimiter = path, names, delimiter
         self._end = stop
-        self._window: Optional[_Window] = None
+        self._kinds: dict[str, pa.DataType] = {}
+        self._windows: deque[_Window] = deque(maxlen=_MOST_WINDOWS)
         self._next = -1
+        # Up to here a listing went, with nobody reading what it parsed ahead.
+        self._listed = 0
+        self._is_wanted = False
         # Up to here it was tried, and failed.
         self._tried = -1
 
+    def listed(self, block: Block, column: str) -> pa.Array:
+        """Returns the texts of a column, one a line, for who lists a block.
+
+        Raises:
+          DamagedRecordingError: A line is broken.
+        """
+        self._listed = int(block.starts[-1])
+        kinds = {column: pa.string()}
+        if self._is_wanted and self._kinds.get(column) == kinds[column]:
+            self._is_wanted = False
+            cells = self._parsed(block)
+            if cells is not None:
+                return cells[column]
+        return csv_cells(self._path, block, self._names, kinds, self._delimiter)[column]
+
     def cells(
         self, line: int, start: int, stop: int, kinds: Mapping[str, pa.DataType]
-    ) -> Optional[dict[str, pa.Array]]:
+    ) -> Optional[dict[str, Cells]]:
         """Returns the cells of the rows between two bytes, or None.
 
         Args:
@@ -66,38 +114,84 @@ class ReadAhead:
           stop: Behind the last row's last byte.
           kinds: The wanted columns, and what they hold.
         """
-        follows, self._next = start == self._next, stop
-        found = self._found(start, stop, kinds)
+        if kinds != self._kinds:
+            self._kinds = dict(kinds)
+            self._windows.clear()
+        follows, self._next, self._is_wanted = start == self._next, stop, True
+        while self._windows and self._windows[0].starts[-1] <= start:
+            self._windows.popleft()
+        found = self._found(start, stop)
         if found is None and follows and start >= self._tried:
-            self._window = self._parsed(line, start, kinds)
-            found = self._found(start, stop, kinds)
+            # No further than who lists, for the rest is parsed for both of them.
+            end = self._listed if start < self._listed < self._end else self._end
+            block = self._block(start, end, line)
+            if block is not None and self._parsed(block) is not None:
+                found = self._found(start, stop)
         return found
 
-    def _found(
-        self, start: int, stop: int, kinds: Mapping[str, pa.DataType]
-    ) -> Optional[dict[str, pa.Array]]:
-        window = self._window
-        if window is None or window.kinds != kinds:
-            return None
-        starts = window.block.starts
-        first, last = np.searchsorted(starts, [start, stop]).tolist()
-        if last >= len(starts) or starts[first] != start or starts[last] != stop:
-            return None
-        return {n: c.slice(first, last - first) for n, c in window.cells.items()}
+    def whole_numbers(self, name: str, start: int, stop: int) -> dict[str, np.ndarray]:
+        """Returns a column of texts as int64, by name; nothing where it is not at hand.
 
-    def _parsed(
-        self, line: int, start: int, kinds: Mapping[str, pa.DataType]
-    ) -> Optional[_Window]:
-        self._window = None
-        self._tried = start + BLOCK_BYTES
+        Args:
+          name: The column, which was last asked for as texts.
+          start: First byte of the rows.
+          stop: Behind their last byte.
+        """
+        for window in self._windows:
+            rows = window.rows(start, stop)
+            if rows is not None and window.starts[rows[1]] >= min(stop, self._end):
+                numbers = window.whole_numbers(name)
+                return {} if numbers is None else {name: numbers[slice(*rows)]}
+        return {}
+
+    def _found(self, start: int, stop: int) -> Optional[dict[str, Cells]]:
+        parts: list[dict[str, Cells]] = []
+        for window in self._windows:
+            rows = window.rows(start, stop)
+            if rows is not None:
+                first, last = rows
+                cells = window.cells.items()
+                parts.append({name: column[first:last] for name, column in cells})
+                start = int(window.starts[last])
+            if start >= stop:
+                break
+        # The file's last line may lack its end.
+        if start < min(stop, self._end) or not parts:
+            return None
+        if len(parts) == 1:
+            return parts[0]
+        return {name: _joined([part[name] for part in parts]) for name in parts[0]}
+
+    def _block(self, start: int, stop: int, line: int) -> Optional[Block]:
         try:
-            block = next(blocks(self._path, start, self._end, line), None)
-            if block is None:
-                return None
+            return next(blocks(self._path, start, stop, line), None)
+        except DamagedRecordingError:
+            self._tried = start + BLOCK_BYTES
+            return None
+
+    def _parsed(self, block: Block) -> Optional[Mapping[str, Cells]]:
+        """Keeps the columns of a block; nothing where any cell is not as expected."""
+        try:
             cells = strict_csv_cells(
-                self._path, block, self._names, kinds, self._delimiter
+                self._path, block, self._names, self._kinds, self._delimiter
             )
         except (DamagedRecordingError, pa.ArrowInvalid):
+            self._tried = int(block.starts[-1])
             return None
-        self._tried = -1
-        return _Window(block, dict(kinds), cells)
+        self._windows.append(_Window(block.starts, cells))
+        return cells
+
+
+def _numbers(cells: pa.Array) -> Cells:
+    is_whole = not cells.null_count and pa.types.is_primitive(cells.type)
+    if not is_whole or pa.types.is_boolean(cells.type):
+        return cells
+    return np.asarray(cells.to_numpy())
+
+
+def _joined(parts: Sequence[Cells]) -> Cells:
+    if all(isinstance(part, np.ndarray) for part in parts):
+        return np.concatenate(parts)
+    return pa.concat_arrays(
+        [pa.array(p) if isinstance(p, np.ndarray) else p for p in parts]
+    )

@@ -6,9 +6,10 @@ import contextlib
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import numpy as np
 import pyarrow as pa
@@ -38,8 +39,11 @@ def csv_columns(path: Path, line: bytes, delimiter: str) -> list[str]:
     except csv.Error as error:
         raise damaged(path, "line 1", str(error), REMEDY) from error
     names = [name.strip() for name in cells]
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if not names or "" in names or doubled or len(names) > _MOST_COLUMNS:
+    if len(names) > _MOST_COLUMNS:
+        rule = f"{len(names):,} columns; {_MOST_COLUMNS:,} are the most"
+        raise damaged(path, "line 1", rule, "leave out what nobody reads")
+    doubled = sorted(name for name, count in Counter(names).items() if count > 1)
+    if not names or "" in names or doubled:
         rule = (
             f"column {doubled[0]!r} is there twice"
             if doubled
@@ -204,14 +208,18 @@ def _flattened(prefix: str, row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]
 
 
 def numbers_of_cells(
-    path: Path, name: str, cells: pa.Array, first_line: int, missing: str
+    path: Path,
+    name: str,
+    cells: Union[pa.Array, np.ndarray],
+    first_line: int,
+    missing: str,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the numbers of a column, and which rows have one.
 
     Args:
       path: The file.
       name: The column.
-      cells: [N] numbers with nulls, or texts.
+      cells: [N] numbers, with nulls or without, or texts.
       first_line: Of the first cell.
       missing: 'refuse' or 'skip': what an empty cell or a NaN does.
 
@@ -221,11 +229,9 @@ def numbers_of_cells(
     Raises:
       DamagedRecordingError: A cell is no number, or missing under 'refuse'.
     """
+    if isinstance(cells, np.ndarray):
+        return cells, np.ones(len(cells), dtype=bool)
     is_text = pa.types.is_string(cells.type)
-    if not is_text and not cells.null_count:
-        # A copy, for the cells may be some of many that are held until it is gone.
-        own = np.array(cells.to_numpy(zero_copy_only=False))
-        return own, np.ones(len(own), dtype=bool)
     trimmed = pc.utf8_trim_whitespace(cells) if is_text else cells
     absent = (
         pc.is_in(trimmed, value_set=pa.array(EMPTY)) if is_text else pc.is_null(cells)

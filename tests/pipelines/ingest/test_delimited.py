@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from thresher.episodes.errors import UserError
-from thresher.pipelines.ingest import line_blocks
+from thresher.pipelines.ingest import guarded_table, line_blocks
 from thresher.pipelines.ingest.delimited import DelimitedReader, DelimitedTable
 from thresher.pipelines.ingest.recording import DamagedRecordingError
 from thresher.tests.pipelines.ingest.tables import (
@@ -164,7 +164,12 @@ def test_a_line_break_in_a_cell_is_refused(write):
 
 @pytest.mark.parametrize(
     ("header", "reason"),
-    [("t,t", "'t' is there twice"), ("t,", "a column has no name")],
+    [
+        ("t,t", "'t' is there twice"),
+        ("t,", "a column has no name"),
+        # Told at once, not after comparing each with all others.
+        ("t," * 500_000 + "t", "500,001 columns; 20,000 are the most"),
+    ],
 )
 def test_a_header_that_cannot_be_is_told(write, header, reason):
     with pytest.raises(DamagedRecordingError, match=f"line 1: .*{reason}"):
@@ -191,6 +196,16 @@ def test_a_line_without_an_end_does_not_fill_memory(write, monkeypatch):
     path = write(b"t,x\n" + b"1" * 5000)
     with pytest.raises(DamagedRecordingError, match="no line ends within"):
         list(DelimitedReader(path, {}).pointers())
+
+
+def test_only_what_decodes_videos_has_a_process_of_its_own(write):
+    path = write(TABLE)
+    guarded_table.close_child()
+    assert DelimitedTable(path, {}).contents().fields
+    assert guarded_table._CHILD._process is None
+    assert DelimitedTable(path, {"guarded": "true"}).contents().fields
+    assert guarded_table._CHILD._process is not None
+    assert DelimitedTable.wants_guard({"frames": "video:frame"})
 
 
 def test_columns_that_are_missing_are_told(write):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thresher.pipelines.ingest import text_rows
+from thresher.pipelines.ingest import line_blocks, text_rows
 from thresher.pipelines.ingest.delimited import DelimitedReader
 from thresher.pipelines.ingest.recording import DamagedRecordingError
 
@@ -27,7 +27,7 @@ _ROWS = st.lists(
 
 def _outcome(reader, pointer):
     try:
-        segment = reader.read(pointer, ["a", "b"])
+        segment = reader.read(pointer, ["a", "b", "episode"])
     except DamagedRecordingError as error:
         return str(error)
     return {
@@ -37,8 +37,13 @@ def _outcome(reader, pointer):
 
 
 @settings(max_examples=150, deadline=None)
-@given(rows=_ROWS, plain=st.booleans(), last=st.sampled_from(["\n", "\r\n", ""]))
-def test_reading_in_order_is_reading_each_alone(rows, plain, last):
+@given(
+    rows=_ROWS,
+    plain=st.booleans(),
+    last=st.sampled_from(["\n", "\r\n", ""]),
+    block=st.integers(8, 300),
+)
+def test_reading_in_order_is_reading_each_alone(rows, plain, last, block):
     if plain:
         rows = [(episode, k, k + 0.5) for k, (episode, _, _) in enumerate(rows)]
     lines = [f"{episode},{a},{b}" for episode, a, b in rows]
@@ -53,6 +58,12 @@ def test_reading_in_order_is_reading_each_alone(rows, plain, last):
         alone = [_outcome(DelimitedReader(path, _OPTIONS), p) for p in pointers]
         reader = DelimitedReader(path, _OPTIONS)
         assert repr([_outcome(reader, p) for p in pointers]) == repr(alone)
+        reader = DelimitedReader(path, _OPTIONS)
+        with pytest.MonkeyPatch.context() as patch:
+            # What columns hold was judged by a block of the usual size.
+            patch.setattr(line_blocks, "BLOCK_BYTES", block)
+            between = [_outcome(reader, p) for p in reader.pointers()]
+        assert repr(between) == repr(alone)
 
 
 @pytest.fixture
@@ -86,6 +97,23 @@ def test_most_rows_are_parsed_ahead(table, monkeypatch):
         reader.read(pointer, ["a", "b"])
     # The first alone; from the second on it is known that one follows the other.
     assert len(parsed) == 2
+
+
+def test_who_reads_while_listing_parses_the_file_once(table, monkeypatch):
+    monkeypatch.setattr(line_blocks, "BLOCK_BYTES", 32_000)
+    reader = DelimitedReader(table, _OPTIONS)
+    parsed, real = [], text_rows._parsed
+
+    def counted(path, block, *rest):
+        parsed.append(len(block.data))
+        return real(path, block, *rest)
+
+    monkeypatch.setattr(text_rows, "_parsed", counted)
+    for pointer in reader.pointers():
+        reader.read(pointer, ["a", "b"])
+    # But for the first block, of which it was not known what is wanted of it.
+    assert sum(parsed) < table.stat().st_size + 2 * 32_000
+    assert len(parsed) > 10
 
 
 def test_a_block_that_cannot_be_parsed_at_once_is_tried_once(tmp_path, monkeypatch):

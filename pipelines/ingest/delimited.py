@@ -245,8 +245,10 @@ class DelimitedReader:
             count = max((len(values) for values in cells.values()), default=0)
             budget.spend(8 * count, "the clock")
             times = self._times(cells, clock, count, line, position)
-            attributes = {"episode": str(cells[episode][0])} if episode and count else {}
-            if episode in fields and self._kinds[episode] in NUMBERS:
+            attributes = (
+                {"episode": str(cells[episode][0])} if episode and count else {}
+            )
+            if episode and episode in fields and self._kinds[episode] in NUMBERS:
                 cells = {**cells, **self._ahead.whole_numbers(episode, start, stop)}
             streams = {
                 name: self._stream(name, cells, times, line, position, budget)

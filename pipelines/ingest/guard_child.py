@@ -1,11 +1,12 @@
 """The process in which libraries meet files that nobody vouches for.
 
-Started by `guarded_table`; answers requests from the socket whose descriptor is its
-first argument, until that is closed; its second is the memory that both sides map.
+Started by `guard_process`; answers requests from the socket whose descriptor is its
+first argument, until that is closed; the others are memories that both sides map.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import itertools
 import os
@@ -20,80 +21,142 @@ from typing import Any
 
 from thresher.episodes.errors import UserError
 from thresher.pipelines.ingest import table_rules
-from thresher.pipelines.ingest.guard_wire import (
-    ClosedError,
-    SharedMemory,
-    Wire,
-    send_segment,
-)
+from thresher.pipelines.ingest.guard_wire import ClosedError, Wire, send_segment
 from thresher.pipelines.ingest.recording import (
+    Contents,
     DamagedRecordingError,
     EpisodeTable,
     SegmentPointer,
 )
+from thresher.pipelines.ingest.shared_memory import KEPT_BYTES, SharedMemory
 
 # Beside what a segment may hold: libraries, decoders' reference frames, one chunk.
 ADDRESS_SPACE_BYTES = 8 << 30
 _MOST_TABLES = 4
+# As many pointers at once as are listed in this time: none waits for those after it.
+_BATCH_SECONDS = 0.01
 _BATCH = 500
 _BEAT_SECONDS = 1.0
 
 
-def serve(wire: Wire) -> None:
-    """Answers requests until the host goes."""
-    tables: OrderedDict[str, EpisodeTable] = OrderedDict()
-    _give_signs_of_life(wire)
-    wire.send({"ready": True})
-    while True:
-        try:
-            request = wire.receive()
-        except ClosedError:
+class Server:
+    """Answers requests, one after the other."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._tables: OrderedDict[str, EpisodeTable] = OrderedDict()
+        self._listings: dict[int, _Listing] = {}
+        self._was_large = False
+
+    def serve(self) -> None:
+        """Answers until the host goes."""
+        self._wire.send({"ready": True})
+        while True:
+            try:
+                request = self._wire.receive()
+            except ClosedError:
+                return
+            try:
+                self._answer(request)
+            except UserError as error:
+                kind = "damaged" if isinstance(error, DamagedRecordingError) else "user"
+                self._wire.send({"error": kind, "message": str(error)})
+            except MemoryError:
+                self._wire.send({"error": "memory", "message": ""})
+            # A fault of ours is told with its place, and raised again by the host.
+            except Exception:  # noqa: BLE001
+                self._wire.send({"error": "fault", "message": traceback.format_exc()})
+
+    def _answer(self, request: dict[str, Any]) -> None:
+        do = request["do"]
+        if do == "read":
+            self._read(request)
+        elif do == "contents":
+            self._wire.send(_said(self._table(request).contents()))
+        elif do == "pointers":
+            self._list(request)
+        else:
+            self._stop(request["listing"])
+            self._wire.send({"stopped": True})
+
+    def _read(self, request: dict[str, Any]) -> None:
+        # One large segment is on its way to the host; a second one has no room beside.
+        if request.get("ahead") and self._was_large:
+            self._wire.send({"later": True})
             return
-        try:
-            _answer(wire, request, tables)
-        except UserError as error:
-            kind = "damaged" if isinstance(error, DamagedRecordingError) else "user"
-            wire.send({"error": kind, "message": str(error)})
-        except MemoryError:
-            wire.send({"error": "memory", "message": ""})
-        # A fault of ours is told with its place, and raised again by the host.
-        except Exception:  # noqa: BLE001
-            wire.send({"error": "fault", "message": traceback.format_exc()})
-
-
-def _answer(wire: Wire, request: dict[str, Any], tables: OrderedDict) -> None:
-    table = _table(request, tables)
-    if request["do"] == "contents":
-        contents = table.contents()
-        wire.send(
-            {
-                "format": contents.format,
-                "fields": [vars(field) for field in contents.fields],
-                "episodes": contents.episodes,
-                "notes": list(contents.notes),
-                "attributes": list(contents.attributes),
-            }
-        )
-    elif request["do"] == "pointers":
-        pointers = table.pointers()
-        while batch := list(itertools.islice(pointers, _BATCH)):
-            wire.send({"pointers": [vars(pointer) for pointer in batch]})
-        wire.send({"pointers": []})
-    else:
+        memory = self._wire.memories[request["memory"]]
+        memory.reset()
+        table_rules.array_makers[:] = [memory.new_array]
         pointer = SegmentPointer(**request["pointer"])
-        send_segment(wire, table.read(pointer, request["fields"]))
+        segment = self._table(request).read(pointer, request["fields"])
+        send_segment(self._wire, memory, segment)
+        self._was_large = memory.size > KEPT_BYTES
+
+    def _list(self, request: dict[str, Any]) -> None:
+        number = request["listing"]
+        if number not in self._listings:
+            # In a child that replaces another, a listing goes on where that one was.
+            self._listings[number] = _Listing(self._table(request), request["skip"])
+        try:
+            batch, more = self._listings[number].batch()
+        except BaseException:
+            self._stop(number)
+            raise
+        said = [vars(pointer) for pointer in batch]
+        self._wire.send({"pointers": said, "more": more})
+
+    def _stop(self, number: int) -> None:
+        if number in self._listings:
+            self._listings.pop(number).close()
+
+    def _table(self, request: dict[str, Any]) -> EpisodeTable:
+        options = sorted(request["options"].items())
+        key = f"{request['make']} {request['path']} {options}"
+        if key not in self._tables:
+            module, _, name = request["make"].partition(":")
+            make = getattr(importlib.import_module(module), name)
+            self._tables[key] = make(Path(request["path"]), request["options"])
+            if len(self._tables) > _MOST_TABLES:
+                self._tables.popitem(last=False)
+        self._tables.move_to_end(key)
+        return self._tables[key]
 
 
-def _table(request: dict[str, Any], tables: OrderedDict) -> EpisodeTable:
-    key = f"{request['make']} {request['path']} {sorted(request['options'].items())}"
-    if key not in tables:
-        module, _, name = request["make"].partition(":")
-        make = getattr(importlib.import_module(module), name)
-        tables[key] = make(Path(request["path"]), request["options"])
-        if len(tables) > _MOST_TABLES:
-            tables.popitem(last=False)
-    tables.move_to_end(key)
-    return tables[key]
+class _Listing:
+    """A listing that stands still between two batches."""
+
+    def __init__(self, table: EpisodeTable, skip: int) -> None:
+        # A file that is opened for each question stays open for those of a listing.
+        opened = getattr(table, "opened", contextlib.nullcontext)
+        self._open = contextlib.ExitStack()
+        self._open.enter_context(opened())
+        self._pointers = itertools.islice(table.pointers(), skip, None)
+
+    def batch(self) -> tuple[list[SegmentPointer], bool]:
+        """Returns the next pointers, and whether there may be more."""
+        found: list[SegmentPointer] = []
+        until = time.monotonic() + _BATCH_SECONDS
+        while len(found) < _BATCH and time.monotonic() < until:
+            pointer = next(self._pointers, None)
+            if pointer is None:
+                return found, False
+            found.append(pointer)
+        return found, True
+
+    def close(self) -> None:
+        """Closes what it held open."""
+        self._pointers = iter(())  # type: ignore[assignment]
+        self._open.close()
+
+
+def _said(contents: Contents) -> dict[str, Any]:
+    return {
+        "format": contents.format,
+        "fields": [vars(field) for field in contents.fields],
+        "episodes": contents.episodes,
+        "notes": list(contents.notes),
+        "attributes": list(contents.attributes),
+    }
 
 
 def _give_signs_of_life(wire: Wire) -> None:
@@ -114,8 +177,10 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # What libraries print belongs to nobody.
     os.dup2(2, 1)
-    end, memory = (int(argument) for argument in sys.argv[1:3])
-    serve(Wire(socket.socket(fileno=end), SharedMemory(memory)))
+    end, *memories = (int(argument) for argument in sys.argv[1:])
+    wire = Wire(socket.socket(fileno=end), [SharedMemory(m) for m in memories])
+    _give_signs_of_life(wire)
+    Server(wire).serve()
 
 
 if __name__ == "__main__":

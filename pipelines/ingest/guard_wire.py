@@ -1,17 +1,16 @@
 """What a guarded reader and its host say to each other.
 
-JSON in frames with a length over a socket; columns in a memory that both sides map, so
+JSON in frames with a length over a socket; columns in memories that both sides map, so
 that they are not copied through the socket. Nothing is pickled.
 """
 
 from __future__ import annotations
 
 import json
-import mmap
-import os
+import math
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
 import numpy as np
@@ -19,14 +18,12 @@ import numpy as np
 from thresher.episodes.images import EncodedImages
 from thresher.episodes.spec import Column
 from thresher.pipelines.ingest.recording import Segment, Stream
+from thresher.pipelines.ingest.shared_memory import OutsideError, SharedMemory
 
 _HEAD = struct.Struct("<cQ")
 _JSON, _BEAT = b"J", b"."
 _BLOCK = 1 << 20
 _LONGEST_MESSAGE = 1 << 30
-# Kept between segments, so that its pages need not be found and cleared each time.
-_KEPT_BYTES = 64 << 20
-_ALIGNMENT = 64
 
 
 class ClosedError(Exception):
@@ -37,72 +34,22 @@ class SilentError(Exception):
     """The other side gave no sign of life in time."""
 
 
-class SharedMemory:
-    """A memory file that both sides map; the reader fills it anew for each segment."""
-
-    def __init__(self, handle: int) -> None:
-        self.handle = handle
-        self._map: Union[mmap.mmap, None] = None
-        self._used = 0
-
-    def reset(self) -> None:
-        """Forgets what was in it."""
-        self._used = 0
-
-    def put(self, parts: list[Any], size: int) -> int:
-        """Writes parts of bytes one after the other; returns where they start."""
-        start = -(-self._used // _ALIGNMENT) * _ALIGNMENT
-        self._used = start + size
-        if os.fstat(self.handle).st_size < self._used:
-            os.ftruncate(self.handle, max(self._used, _KEPT_BYTES))
-        position = start
-        view = self._mapped()
-        for part in parts:
-            view[position : position + len(part)] = part
-            position += len(part)
-        return start
-
-    def get(self, start: int, size: int) -> memoryview:
-        """Returns bytes that the other side wrote.
-
-        Raises:
-          ClosedError: There are none there.
-        """
-        if start < 0 or size < 0 or start + size > os.fstat(self.handle).st_size:
-            raise ClosedError
-        return self._mapped()[start : start + size]
-
-    def shrink(self) -> None:
-        """Gives back what a large segment needed."""
-        if os.fstat(self.handle).st_size > _KEPT_BYTES:
-            self._map = None
-            os.ftruncate(self.handle, _KEPT_BYTES)
-
-    def _mapped(self) -> memoryview:
-        size = os.fstat(self.handle).st_size
-        if not size:
-            return memoryview(bytearray())
-        if self._map is None or len(self._map) != size:
-            self._map = mmap.mmap(self.handle, size)
-        return memoryview(self._map)
-
-    def close(self) -> None:
-        """Lets the memory go; views of it keep it while they live."""
-        self._map = None
-        os.close(self.handle)
-
-
 class Wire:
-    """One end of the socket, and the memory beside it."""
+    """One end of the socket, and the memories beside it.
 
-    def __init__(self, end: socket.socket, memory: SharedMemory) -> None:
+    Attributes:
+      memories: One for each segment that is on its way or lent.
+    """
+
+    def __init__(self, end: socket.socket, memories: Sequence[SharedMemory]) -> None:
         self._end = end
-        self.memory = memory
+        self.memories = memories
 
     def close(self) -> None:
-        """Closes this end."""
+        """Closes this end; what is lent stays where it is while somebody holds it."""
         self._end.close()
-        self.memory.close()
+        for memory in self.memories:
+            memory.close()
 
     def beat(self) -> None:
         """Gives a sign of life."""
@@ -142,9 +89,8 @@ class Wire:
         return bytes(parts)
 
 
-def send_segment(wire: Wire, segment: Segment) -> None:
-    """Sends a segment: its columns into the memory, then what and where they are."""
-    wire.memory.reset()
+def send_segment(wire: Wire, memory: SharedMemory, segment: Segment) -> None:
+    """Sends a segment: its columns into a memory, then what and where they are."""
     heads: dict[str, Any] = {}
     clocks: dict[int, tuple[int, int]] = {}
     for name, stream in segment.streams.items():
@@ -153,10 +99,10 @@ def send_segment(wire: Wire, segment: Segment) -> None:
         address = int(times.__array_interface__["data"][0])
         start, longest = clocks.get(address, (-1, -1))
         if len(times) > longest:
-            start = _put_array(wire.memory, times)
+            start = memory.put_array(times)
             clocks[address] = (start, len(times))
         clock = {"at": start, "count": len(times)}
-        heads[name] = {"times": clock, **_head_of(wire.memory, stream.values)}
+        heads[name] = {"times": clock, **_head_of(memory, stream.values)}
     wire.send(
         {
             "position": segment.position,
@@ -166,19 +112,35 @@ def send_segment(wire: Wire, segment: Segment) -> None:
     )
 
 
-def receive_segment(wire: Wire) -> Union[Segment, Mapping[str, Any]]:
-    """Returns a segment, or the message that came in its place."""
+def receive_segment(
+    wire: Wire, memory: SharedMemory, lend: bool
+) -> Union[Segment, Mapping[str, Any]]:
+    """Returns a segment, or the message that came in its place.
+
+    Args:
+      wire: Where it comes from.
+      memory: Where its columns are.
+      lend: Whether they stay there, and it is not free until all of them are gone;
+        else they are copied.
+
+    Raises:
+      ClosedError: The other side has gone, or speaks nonsense.
+      SilentError: It was silent for too long.
+    """
     head = wire.receive()
     if "streams" not in head:
         return dict(head)
     streams = {}
     clocks: dict[tuple[int, int], np.ndarray] = {}
-    for name, said in head["streams"].items():
-        place = (said["times"]["at"], said["times"]["count"])
-        if place not in clocks:
-            clocks[place] = _array(wire.memory, "<i8", [place[1]], place[0])
-        streams[name] = Stream(clocks[place], _column(wire.memory, said))
-    wire.memory.shrink()
+    try:
+        bytes_ = memory.lend() if lend else memory.borrow()
+        for name, said in head["streams"].items():
+            place = (said["times"]["at"], said["times"]["count"])
+            if place not in clocks:
+                clocks[place] = _array(bytes_, "<i8", [place[1]], place[0], lend)
+            streams[name] = Stream(clocks[place], _column(bytes_, said, lend))
+    except OutsideError as error:
+        raise ClosedError from error
     return Segment(head["position"], streams, head["attributes"])
 
 
@@ -190,32 +152,33 @@ def _head_of(memory: SharedMemory, values: Column) -> dict[str, Any]:
     shape = list(values.shape)
     if values.dtype.kind in "OU":
         return {"texts": [str(text) for text in values.reshape(-1)], "shape": shape}
-    start = _put_array(memory, values)
+    start = memory.put_array(values)
     return {"dtype": values.dtype.str, "shape": shape, "at": start}
 
 
-def _put_array(memory: SharedMemory, values: np.ndarray) -> int:
-    flat = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
-    return memory.put([flat.data], flat.nbytes)
-
-
-def _column(memory: SharedMemory, said: Mapping[str, Any]) -> Column:
+def _column(bytes_: np.ndarray, said: Mapping[str, Any], lend: bool) -> Column:
     if "encoding" in said:
         ends = np.cumsum(said["lengths"], dtype=np.int64).tolist()
-        view = memory.get(said["at"], ends[-1] if ends else 0)
+        view = _part(bytes_, said["at"], ends[-1] if ends else 0).data
         frames = tuple(bytes(view[a:b]) for a, b in zip([0, *ends[:-1]], ends))
         return EncodedImages(frames, said["encoding"])
     if "texts" in said:
         texts = np.empty(len(said["texts"]), dtype=object)
         texts[:] = said["texts"]
         return texts.reshape(said["shape"])
-    return _array(memory, said["dtype"], said["shape"], said["at"])
+    return _array(bytes_, said["dtype"], said["shape"], said["at"], lend)
 
 
 def _array(
-    memory: SharedMemory, dtype: str, shape: list[int], start: int
+    bytes_: np.ndarray, dtype: str, shape: list[int], start: int, lend: bool
 ) -> np.ndarray:
     kind = np.dtype(dtype)
-    size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
-    # The memory is written over by the next segment.
-    return np.frombuffer(memory.get(start, size), kind).reshape(shape).copy()
+    part = _part(bytes_, start, math.prod(shape) * kind.itemsize)
+    values = part.view(kind).reshape(shape)
+    return values if lend else values.copy()
+
+
+def _part(bytes_: np.ndarray, start: int, size: int) -> np.ndarray:
+    if start < 0 or size < 0 or start + size > len(bytes_):
+        raise OutsideError
+    return bytes_[start : start + size]

@@ -7,24 +7,18 @@ what is damaged; the others are read as if nothing had been.
 
 from __future__ import annotations
 
-import atexit
-import os
-import signal
-import socket
-import subprocess
-import sys
-import threading
+import contextlib
+import itertools
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Optional
 
 from thresher.episodes.errors import UserError
-from thresher.pipelines.ingest.guard_wire import (
-    ClosedError,
-    SharedMemory,
-    SilentError,
-    Wire,
-    receive_segment,
+from thresher.pipelines.ingest.guard_process import (
+    DAMAGE_REMEDY,
+    Asked,
+    reading_process,
 )
 from thresher.pipelines.ingest.recording import (
     Contents,
@@ -34,22 +28,11 @@ from thresher.pipelines.ingest.recording import (
     Segment,
     SegmentPointer,
 )
-from thresher.pipelines.ingest.table_rules import MAX_SEGMENT_BYTES, damaged, flag
+from thresher.pipelines.ingest.table_rules import damaged, flag
 
-# Reading says that it lives with every frame and column; none takes this long.
-SILENT_SECONDS = 60.0
 _GUARDED = "guarded"
-# Importing NumPy from a slow disk on a busy machine.
-_START_SECONDS = 300.0
-_CHILD_MODULE = "thresher.pipelines.ingest.guard_child"
-_REMEDY = "copy the file again, or leave it out"
-# Segments are alike, so memory freed after one is wanted for the next; given back to
-# the system in between, its pages would be found and cleared anew, which costs more
-# than reading them.
-_KEEP_PAGES = {
-    "MALLOC_MMAP_THRESHOLD_": str(MAX_SEGMENT_BYTES),
-    "MALLOC_TRIM_THRESHOLD_": str(MAX_SEGMENT_BYTES),
-}
+_LARGEST_AHEAD = 16 << 20
+_listings = itertools.count()
 
 
 class GuardedTable:
@@ -83,6 +66,9 @@ class GuardedTable:
         usual = "true" if self.wants_guard(options) else "false"
         is_guarded = flag({_GUARDED: usual, **options}, _GUARDED)
         self._plain: Optional[EpisodeTable] = None if is_guarded else reader
+        # Pointers that were yielded last and not yet read.
+        self._listed: deque[SegmentPointer] = deque()
+        self._follows = False
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -98,8 +84,7 @@ class GuardedTable:
         """Returns what the reader says of the recording."""
         if self._plain is not None:
             return self._plain.contents()
-        with _CHILD.lock:
-            said = _told(self._ask("contents"), self.path, "")
+        said = self._ask("contents")
         fields = [
             FieldInfo(**{**field, "shape": _tuple(field["shape"])})
             for field in said.pop("fields")
@@ -107,17 +92,23 @@ class GuardedTable:
         return Contents(fields=fields, **said)
 
     def pointers(self) -> Iterator[SegmentPointer]:
-        """Yields what the reader lists."""
+        """Yields what the reader lists, while it lists."""
         if self._plain is not None:
             yield from self._plain.pointers()
             return
-        listed: list[SegmentPointer] = []
-        with _CHILD.lock:
-            batch = _told(self._ask("pointers"), self.path, "")["pointers"]
-            while batch:
-                listed += [SegmentPointer(**pointer) for pointer in batch]
-                batch = _told(_CHILD.receive(self.path, ""), self.path, "")["pointers"]
-        yield from listed
+        listing, told, more = next(_listings), 0, True
+        try:
+            while more:
+                said = self._ask("pointers", listing=listing, skip=told)
+                batch = [SegmentPointer(**pointer) for pointer in said["pointers"]]
+                told, more = told + len(batch), said["more"]
+                self._listed = deque(batch)
+                yield from batch
+        finally:
+            # The child holds the file open until nobody lists or reads any more.
+            if reading_process.is_running:
+                with contextlib.suppress(UserError):
+                    self._ask("stop", listing=listing)
 
     def read(self, pointer: SegmentPointer, fields: Sequence[str]) -> Segment:
         """Returns what the reader reads.
@@ -127,23 +118,45 @@ class GuardedTable:
         """
         if self._plain is not None:
             return self._plain.read(pointer, fields)
-        with _CHILD.lock:
-            said = self._ask("read", pointer=vars(pointer), fields=list(fields))
+        with reading_process.lock:
+            next_ = self._next_after(pointer)
+            said = reading_process.read(
+                self._reading(pointer, fields),
+                None if next_ is None else self._reading(next_, fields),
+            )
         if isinstance(said, Segment):
             return said
         _told(said, self.path, pointer.position)
         raise AssertionError(said)
 
-    def _ask(self, what: str, **more: Any) -> Any:
-        request = {
+    def _next_after(self, pointer: SegmentPointer) -> Optional[SegmentPointer]:
+        """Returns what is listed after a pointer, if who reads follows the listing."""
+        listed = self._listed
+        was_next = bool(listed) and listed[0] == pointer
+        follows, self._follows = self._follows and was_next, was_next
+        # Those before it will not be asked for, or it is of another listing.
+        while listed and listed.popleft() != pointer:
+            pass
+        if not follows or not listed or listed[0].size_bytes > _LARGEST_AHEAD:
+            return None
+        return listed[0]
+
+    def _reading(self, pointer: SegmentPointer, fields: Sequence[str]) -> Asked:
+        request = self._request("read", pointer=vars(pointer), fields=list(fields))
+        return Asked(request, self.path, pointer.position)
+
+    def _ask(self, what: str, **more: Any) -> dict[str, Any]:
+        asked = Asked(self._request(what, **more), self.path)
+        return _told(reading_process.ask(asked), self.path, "")
+
+    def _request(self, what: str, **more: Any) -> dict[str, Any]:
+        return {
             "do": what,
             "make": f"{self.reader.__module__}:{self.reader.__qualname__}",
             "path": str(self.path),
             "options": self._options,
             **more,
         }
-        position = more.get("pointer", {}).get("position", "")
-        return _CHILD.ask(request, self.path, position)
 
 
 def _tuple(shape: Optional[list[int]]) -> Optional[tuple[int, ...]]:
@@ -158,107 +171,7 @@ def _told(said: Any, path: Path, position: str) -> dict[str, Any]:
     if kind == "user":
         raise UserError(said["message"])
     if kind == "memory":
-        raise damaged(path, position, "reading it takes too much memory", _REMEDY)
+        raise damaged(path, position, "reading it takes too much memory", DAMAGE_REMEDY)
     if kind == "fault":
         raise RuntimeError(f"reading {path}, {position} failed:\n{said['message']}")
     return dict(said)
-
-
-class _Child:
-    """The one child of this process, started when asked and replaced when it fails."""
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self._process: Optional[subprocess.Popen] = None
-        self._wire: Optional[Wire] = None
-        self._owner = 0
-
-    def ask(self, request: Mapping[str, Any], path: Path, position: str) -> Any:
-        """Returns the first answer to a request: a segment or a message."""
-        # A process that was forked from ours must not talk over our socket.
-        if self._wire is None or self._owner != os.getpid():
-            self._start()
-        assert self._wire is not None
-        try:
-            self._wire.send(request)
-        except OSError:
-            # It died between two requests, which is nobody's damage.
-            self._end()
-            self._start()
-            self._wire.send(request)
-        return self.receive(path, position)
-
-    def receive(self, path: Path, position: str) -> Any:
-        """Returns the next answer.
-
-        Raises:
-          DamagedRecordingError: The child died or fell silent over it.
-        """
-        assert self._wire is not None
-        try:
-            return receive_segment(self._wire)
-        except SilentError:
-            rule = f"reading it gives no sign of life for {SILENT_SECONDS:.0f} s"
-        except ClosedError:
-            rule = f"reading it crashes the library ({self._how_it_died()})"
-        self._end()
-        raise damaged(path, position, rule, _REMEDY)
-
-    def _start(self) -> None:
-        ours, theirs = socket.socketpair()
-        memory = os.memfd_create("thresher-segment")
-        with theirs:
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    _CHILD_MODULE,
-                    str(theirs.fileno()),
-                    str(memory),
-                ],
-                pass_fds=[theirs.fileno(), memory],
-                env={**os.environ, **_KEEP_PAGES},
-                stdin=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-        self._wire = Wire(ours, SharedMemory(memory))
-        self._owner = os.getpid()
-        ours.settimeout(_START_SECONDS)
-        try:
-            self._wire.receive()
-        except (ClosedError, SilentError) as error:
-            self._end()
-            raise UserError(
-                f"the process that reads tables does not start ({sys.executable} -m "
-                f"{_CHILD_MODULE}); does `{sys.executable} -c 'import thresher'` work?"
-            ) from error
-        ours.settimeout(SILENT_SECONDS)
-
-    def _how_it_died(self) -> str:
-        assert self._process is not None
-        code = self._process.wait()
-        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
-
-    def _end(self) -> None:
-        if self._process is not None and self._owner == os.getpid():
-            self._process.kill()
-            self._process.wait()
-        if self._wire is not None:
-            self._wire.close()
-        self._process = self._wire = None
-
-    def close(self) -> None:
-        """Ends the child, at the end of this process."""
-        with self.lock:
-            self._end()
-
-
-_CHILD = _Child()
-
-
-def close_child() -> None:
-    """Ends the child of this process; the next question starts another."""
-    _CHILD.close()
-
-
-atexit.register(close_child)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -98,6 +99,10 @@ class Hdf5Reader:
     def recognises(path: Path) -> bool:
         """Whether a path is a file that starts as HDF5 does."""
         return path.is_file() and has_magic(path)
+
+    def opened(self) -> contextlib.AbstractContextManager:
+        """Holds the file open for several questions."""
+        return self._open.opened()
 
     def contents(self) -> Contents:
         """Returns the fields of the first episode and how many episodes there are."""

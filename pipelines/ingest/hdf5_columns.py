@@ -19,7 +19,7 @@ from thresher.pipelines.ingest.picture_columns import (
     looks_like_pixels,
     unpadded,
 )
-from thresher.pipelines.ingest.table_rules import MAX_ROWS, Budget
+from thresher.pipelines.ingest.table_rules import MAX_ROWS, Budget, new_array
 
 # Enough for whole chunks of camera frames, little beside the budget.
 _BLOCK_BYTES = 32 << 20
@@ -104,9 +104,8 @@ def _numbers(
     if transposed and dataset.ndim > 1:
         values = np.asarray(dataset[..., first:stop])
         return np.ascontiguousarray(np.moveaxis(values, -1, 0).astype(native))
-    values = np.empty(shape, native)
-    if values.size:
-        dataset.read_direct(values, np.s_[first:stop])
+    values = new_array(shape, native)
+    dataset.read_into(values, first)
     return values
 
 

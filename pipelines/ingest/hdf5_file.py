@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
@@ -35,17 +36,65 @@ _LARGEST_ATTRIBUTE = 1 << 20
 _LONGEST_ATTRIBUTE_LIST = 4096
 
 
+class Rows:
+    """An h5py dataset; what its head says is asked of the library once.
+
+    Attributes:
+      shape: As the dataset's; None for an empty one.
+      dtype: Of its values.
+      chunks: Shape of a chunk; None without chunks.
+      is_virtual: Whether its values are those of other datasets.
+      size: How many values.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+        self.shape: Optional[tuple[int, ...]] = dataset.shape
+        self.dtype: np.dtype = dataset.dtype
+        self.chunks: Optional[tuple[int, ...]] = dataset.chunks
+        self.is_virtual: bool = dataset.is_virtual
+        self.size = math.prod(self.shape or ())
+
+    @functools.cached_property
+    def name(self) -> str:
+        """Its path in the file."""
+        return str(self._dataset.name)
+
+    @property
+    def ndim(self) -> int:
+        """How many axes."""
+        return len(self.shape or ())
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, selection: Any) -> Any:
+        return self._dataset[selection]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._dataset, name)
+
+    def read_into(self, values: np.ndarray, first: int) -> None:
+        """Fills an array [N, …] with rows from the first on."""
+        h5py = load_h5py()
+        if values.shape == self.shape:
+            # Without the selection, which takes as long as reading a small one.
+            self._dataset.id.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
+        elif values.size:
+            self._dataset.read_direct(values, np.s_[first : first + len(values)])
+
+
 @dataclasses.dataclass(frozen=True)
 class Tree:
     """What a group holds.
 
     Attributes:
-      datasets: h5py datasets with rows, by path below the group.
+      datasets: Those with rows, by path below the group.
       attributes: Attributes of the group and of all below, and scalar datasets.
       refused: Why a path is not read, by path.
     """
 
-    datasets: dict[str, Any]
+    datasets: dict[str, Rows]
     attributes: dict[str, Any]
     refused: dict[str, str]
 
@@ -104,12 +153,10 @@ def _walk(
             raise DamagedRecordingError(
                 f"{file.filename}: more than {_MOST_OBJECTS:,} objects; {REMEDY}"
             )
-        # The way to this group was found sound; only what is no hard link needs more.
-        if group.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
-            reason = link_problem(file, f"{group.name.rstrip('/')}/{name}")
-            if reason:
-                found.refused[path] = reason
-                continue
+        reason = member_problem(group, name)
+        if reason:
+            found.refused[path] = reason
+            continue
         item = group[name]
         if isinstance(item, h5py.Group):
             address = _address(item)
@@ -121,10 +168,10 @@ def _walk(
                 found.attributes[f"{path}/{key}"] = value
             _walk(file, item, f"{path}/", found, inside + address, depth + 1)
         elif isinstance(item, h5py.Dataset):
-            _sort_in(item, path, found)
+            _sort_in(Rows(item), path, found)
 
 
-def _sort_in(dataset: Any, path: str, found: Tree) -> None:
+def _sort_in(dataset: Rows, path: str, found: Tree) -> None:
     for key, value in attributes_of(dataset):
         found.attributes[f"{path}/{key}"] = value
     reason = dataset_problem(dataset)
@@ -141,6 +188,15 @@ def _sort_in(dataset: Any, path: str, found: Tree) -> None:
 def _address(group: Any) -> tuple[int, ...]:
     h5py = load_h5py()
     return (int(h5py.h5o.get_info(group.id).addr),)
+
+
+def member_problem(group: Any, name: str) -> str:
+    """Returns why a member of a group that was found sound must not be followed."""
+    h5py = load_h5py()
+    # A hard link leads to an object of the same file, whatever it says.
+    if group.id.links.get_info(name.encode()).type == h5py.h5l.TYPE_HARD:
+        return ""
+    return link_problem(group.file, f"{group.name.rstrip('/')}/{name}")
 
 
 def link_problem(file: Any, path: str, followed: int = 0) -> str:
@@ -167,7 +223,7 @@ def link_problem(file: Any, path: str, followed: int = 0) -> str:
     return ""
 
 
-def dataset_problem(dataset: Any) -> str:
+def dataset_problem(dataset: Rows) -> str:
     """Returns why a dataset is not read; empty if it is sound as far as heads tell."""
     if dataset.external:
         return f"its data are in another file, {dataset.external[0][0]!r}"
@@ -223,6 +279,8 @@ def attributes_of(thing: Any) -> Iterator[tuple[str, Any]]:
     A JSON object's entries follow it, as 'env_args/env_name' after 'env_args'.
     """
     h5py = load_h5py()
+    if not h5py.h5a.get_num_attrs(thing.id):
+        return
     for name in itertools.islice(thing.attrs, _LONGEST_ATTRIBUTE_LIST):
         head = h5py.h5a.open(thing.id, name.encode())
         size = math.prod(head.shape or ())

@@ -17,7 +17,12 @@ from typing import Any, Optional
 import numpy as np
 
 from thresher.episodes.errors import UserError, unknown_name
-from thresher.pipelines.ingest.hdf5_file import dtype_problem, link_problem, unwritten
+from thresher.pipelines.ingest.hdf5_file import (
+    dtype_problem,
+    link_problem,
+    member_problem,
+    unwritten,
+)
 from thresher.pipelines.ingest.optional import load_h5py
 from thresher.pipelines.ingest.table_rules import MAX_ROWS
 
@@ -117,8 +122,7 @@ def _alike(file: Any) -> str:
 
 
 def _safe_names(group: Any) -> list[str]:
-    base = group.name.rstrip("/")
-    return [n for n in group if not link_problem(group.file, f"{base}/{n}")]
+    return [name for name in group if not member_problem(group, name)]
 
 
 def _is_flag_array(file: Any, name: str) -> bool:
@@ -182,19 +186,21 @@ def _absent(dataset: Any) -> bool:
 
 def _matching(file: Any, pattern: str, prefix: str = "") -> Iterator[str]:
     """Yields paths of the groups that a pattern names, level by level."""
-    h5py = load_h5py()
     head, _, tail = pattern.strip("/").partition("/")
     group = file[prefix] if prefix else file
     for name in sorted(fnmatch.filter(list(group), head), key=_natural):
         path = f"{prefix}/{name}"
-        if link_problem(file, path):
-            continue
-        if group.get(name, getclass=True) is not h5py.Group:
+        if member_problem(group, name) or not _is_group(group, name):
             continue
         if tail:
             yield from _matching(file, tail, path)
         else:
             yield path
+
+
+def _is_group(group: Any, name: str) -> bool:
+    h5py = load_h5py()
+    return bool(h5py.h5o.get_info(group.id, name.encode()).type == h5py.h5o.TYPE_GROUP)
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -17,6 +17,8 @@ from thresher.pipelines.ingest.recording import DamagedRecordingError
 MAX_SEGMENT_BYTES = 256 << 20
 # Called whenever reading got a step further.
 on_progress: list[Callable[[], None]] = []
+# The last makes arrays of columns; a guarded reader's, where its host sees them.
+array_makers: list[Callable[..., np.ndarray]] = [np.empty]
 # An episode of five hours at 1 kHz is a broken header.
 MAX_ROWS = 20_000_000
 _UNITS_NS = {"s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1.0}
@@ -116,6 +118,11 @@ class Budget:
                 "ask for fewer fields, keep pictures as JPEG (option images=jpeg), or "
                 "cut the episode",
             )
+
+
+def new_array(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Returns an array for a column of the segment that is being read, not cleared."""
+    return array_makers[-1](shape, dtype)
 
 
 def row_times(count: int, first: int = 0) -> np.ndarray:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from thresher.episodes.errors import UserError
-from thresher.pipelines.ingest import guarded_table, line_blocks
+from thresher.pipelines.ingest import line_blocks
 from thresher.pipelines.ingest.delimited import DelimitedReader, DelimitedTable
+from thresher.pipelines.ingest.guard_process import reading_process
 from thresher.pipelines.ingest.recording import DamagedRecordingError
 from thresher.tests.pipelines.ingest.tables import (
     assert_equal,
@@ -200,11 +201,11 @@ def test_a_line_without_an_end_does_not_fill_memory(write, monkeypatch):
 
 def test_only_what_decodes_videos_has_a_process_of_its_own(write):
     path = write(TABLE)
-    guarded_table.close_child()
+    reading_process.close()
     assert DelimitedTable(path, {}).contents().fields
-    assert guarded_table._CHILD._process is None
+    assert not reading_process.is_running
     assert DelimitedTable(path, {"guarded": "true"}).contents().fields
-    assert guarded_table._CHILD._process is not None
+    assert reading_process.is_running
     assert DelimitedTable.wants_guard({"frames": "video:frame"})
 
 

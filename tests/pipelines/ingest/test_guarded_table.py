@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from thresher.episodes.errors import UserError
-from thresher.pipelines.ingest import guarded_table
+from thresher.pipelines.ingest import guard_process
+from thresher.pipelines.ingest.guard_process import reading_process
 from thresher.pipelines.ingest.hdf5 import Hdf5Table
 from thresher.pipelines.ingest.recording import DamagedRecordingError, SegmentPointer
 from thresher.tests.pipelines.ingest.unruly_reader import UnrulyReader, UnrulyTable
@@ -26,10 +27,10 @@ def table():
 
 @pytest.fixture
 def impatient(monkeypatch):
-    guarded_table.close_child()
-    monkeypatch.setattr(guarded_table, "SILENT_SECONDS", 4.0)
+    reading_process.close()
+    monkeypatch.setattr(guard_process, "SILENT_SECONDS", 4.0)
     yield
-    guarded_table.close_child()
+    reading_process.close()
 
 
 def test_what_comes_through_is_what_was_read(table):
@@ -59,8 +60,8 @@ def test_contents_and_pointers_come_through(table):
 
 def test_who_trusts_a_file_reads_it_in_the_same_process():
     table = UnrulyTable(Path("log.unruly"), {"guarded": "false"})
-    guarded_table.close_child()
-    assert len(table.read(POINTER, []).streams) == 7
+    reading_process.close()
+    assert len(table.read(POINTER, []).streams) == 9
     assert table.contents().episodes == len(list(table.pointers())) == 1200
     with pytest.raises(ZeroDivisionError, match="ours"):
         table.read(POINTER, ["fault"])
@@ -86,17 +87,17 @@ def test_a_crash_is_damage_of_the_segment_and_others_are_read(table, how, reason
         DamagedRecordingError, match=rf"log\.unruly, episode 4.*crashes.*{reason}"
     ):
         table.read(POINTER, [how])
-    assert len(table.read(POINTER, []).streams) == 7
+    assert len(table.read(POINTER, []).streams) == 9
 
 
 def test_a_hang_is_damage_of_the_segment_and_others_are_read(table, impatient):
     with pytest.raises(DamagedRecordingError, match="episode 4.*no sign of life"):
         table.read(POINTER, ["hang"])
-    assert len(table.read(POINTER, []).streams) == 7
+    assert len(table.read(POINTER, []).streams) == 9
 
 
 def test_what_is_slow_but_goes_on_is_waited_for(table, impatient):
-    assert len(table.read(POINTER, ["slow"]).streams) == 7
+    assert len(table.read(POINTER, ["slow"]).streams) == 9
 
 
 def test_too_much_memory_is_damage_of_the_segment(table):
@@ -118,14 +119,14 @@ def test_a_fault_of_ours_is_no_damage_of_the_file(table):
 
 
 def test_a_child_that_does_not_start_is_told(monkeypatch, table):
-    guarded_table.close_child()
-    monkeypatch.setattr(guarded_table, "_CHILD_MODULE", "thresher.nothing_of_the_kind")
+    reading_process.close()
+    monkeypatch.setattr(guard_process, "_CHILD_MODULE", "thresher.nothing_of_the_kind")
     with pytest.raises(UserError, match=r"does not start.*import thresher"):
         table.read(POINTER, [])
 
 
 def test_what_libraries_print_does_not_get_between(table):
-    assert len(table.read(POINTER, ["print"]).streams) == 7
+    assert len(table.read(POINTER, ["print"]).streams) == 9
 
 
 def test_threads_take_turns(table):
@@ -139,16 +140,16 @@ def test_threads_take_turns(table):
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [7] * 80
+    assert found == [9] * 80
 
 
 def test_a_forked_process_reads_through_a_child_of_its_own(table):
     table.contents()
     process = os.fork()
     if process == 0:
-        alike = len(table.read(POINTER, []).streams) == 7
+        alike = len(table.read(POINTER, []).streams) == 9
         os._exit(0 if alike else 1)
-    assert len(table.read(POINTER, []).streams) == 7
+    assert len(table.read(POINTER, []).streams) == 9
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
 
 

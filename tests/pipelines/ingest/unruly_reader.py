@@ -1,4 +1,7 @@
-"""A reader that dies, hangs, eats memory or errs, as the field that is asked says."""
+"""A reader that dies, hangs, eats memory or errs, as the field that is asked says.
+
+A field 'abort@7' dies over episode 7 alone; 'large@7' makes a large segment of it.
+"""
 
 from __future__ import annotations
 
@@ -50,8 +53,12 @@ class UnrulyReader:
             yield SegmentPointer(f"episode {number}", number)
 
     def read(self, pointer: SegmentPointer, fields: Sequence[str]) -> Segment:
+        large = 0
         for field in fields:
-            self._misbehave(field)
+            how, _, where = field.partition("@")
+            if not where or pointer.position == f"episode {where}":
+                self._misbehave(how)
+                large = large or (20 << 20) * (how == "large")
         texts = np.empty((3, 2), dtype=object)
         texts[:] = [["a", "ø"], ["", "\n"], ["b", "\ud7ff"]]
         columns: dict[str, Column] = {
@@ -62,6 +69,8 @@ class UnrulyReader:
             "texts": texts,
             "images": EncodedImages((b"one", b"", b"three"), "png"),
             "no_images": EncodedImages((), "jpeg"),
+            "own": np.full((3, 2), pointer.rows, np.int64),
+            "wide": np.full((1, 1 + large), pointer.rows, np.uint8),
         }
         streams = {n: Stream(TIMES[: len(c)], c) for n, c in columns.items()}
         return Segment(pointer.position, streams, {"success": True, "x": [1.5, "t"]})

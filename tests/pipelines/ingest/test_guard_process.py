@@ -1,0 +1,156 @@
+"""Segments are read ahead and lent, and it makes no difference to who holds them."""
+
+from __future__ import annotations
+
+import gc
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from thresher.pipelines.ingest.guard_process import reading_process
+from thresher.pipelines.ingest.hdf5 import Hdf5Table
+from thresher.pipelines.ingest.recording import DamagedRecordingError
+from thresher.pipelines.ingest.shared_memory import KEPT_BYTES
+from thresher.tests.pipelines.ingest.unruly_reader import UnrulyTable
+
+
+@pytest.fixture
+def table():
+    return UnrulyTable(Path("log.unruly"), {})
+
+
+@pytest.fixture
+def episodes(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "x.hdf5"
+    with h5py.File(path, "w") as file:
+        for number in range(30):
+            file[f"data/demo_{number}/q"] = np.full((50, 4), number, np.float32)
+            rows = np.arange(50, dtype=">i4") + number
+            file[f"data/demo_{number}/row"] = rows
+    return path
+
+
+def _own(segment):
+    """Returns the number that every value of an unruly segment is."""
+    values = segment.streams["own"].values
+    assert len(np.unique(values)) == 1
+    return int(values[0, 0])
+
+
+def _files_of_child():
+    folder = Path(f"/proc/{reading_process._process.pid}/fd")
+    return {str(link.readlink()) for link in folder.iterdir() if link.is_symlink()}
+
+
+def test_what_is_kept_does_not_change_when_more_is_read(table):
+    kept = [table.read(pointer, []) for pointer, _ in zip(table.pointers(), range(40))]
+    assert [_own(segment) for segment in kept] == list(range(40))
+    own = [segment.streams["own"] for segment in kept]
+    del kept
+    gc.collect()
+    for pointer, _ in zip(table.pointers(), range(40)):
+        table.read(pointer, [])
+    assert [int(stream.values[0, 0]) for stream in own] == list(range(40))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    order=st.lists(st.integers(0, 8), max_size=25),
+    held=st.sets(st.integers(0, 24)),
+    fields=st.lists(st.sampled_from([(), ("print",), ("large@3",)]), min_size=25),
+)
+def test_any_order_reads_what_is_asked_for(order, held, fields):
+    table = UnrulyTable(Path("log.unruly"), {})
+    pointers = [pointer for pointer, _ in zip(table.pointers(), range(9))]
+    kept = {}
+    for step, number in enumerate(order):
+        segment = table.read(pointers[number], list(fields[step]))
+        assert segment.position == f"episode {number}" and _own(segment) == number
+        if step in held:
+            kept[step] = segment
+    assert all(_own(segment) == order[step] for step, segment in kept.items())
+
+
+def test_a_crash_is_told_of_the_episode_that_it_was_over(table):
+    read, refused = [], []
+    for pointer, _ in zip(table.pointers(), range(12)):
+        try:
+            read.append(_own(table.read(pointer, ["abort@7"])))
+        except DamagedRecordingError as error:
+            refused.append(str(error))
+    assert read == [number for number in range(12) if number != 7]
+    assert len(refused) == 1 and "episode 7: reading it crashes" in refused[0]
+
+
+def test_a_crash_over_what_nobody_wants_any_more_is_nobodys(table):
+    pointers = table.pointers()
+    for _ in range(7):
+        table.read(next(pointers), ["abort@7"])
+    # Episode 7 was asked ahead, and is left out.
+    next(pointers)
+    assert _own(table.read(next(pointers), ["abort@7"])) == 8
+
+
+def test_a_listing_goes_on_after_a_crash(table):
+    listed = []
+    for pointer in table.pointers():
+        listed.append(pointer.rows)
+        if pointer.rows in (0, 3):
+            with pytest.raises(DamagedRecordingError):
+                table.read(pointer, ["leave"])
+    assert listed == list(range(1200))
+
+
+def test_large_segments_come_one_at_a_time(table):
+    large = []
+    for pointer, _ in zip(table.pointers(), range(8)):
+        segment = table.read(pointer, ["large@4", "large@5", "large@6"])
+        assert _own(segment) == pointer.rows
+        wide = segment.streams["wide"].values
+        assert (wide.size > 1 << 20) == (pointer.rows in (4, 5, 6))
+        assert wide[0, -1] == pointer.rows
+        memories = reading_process._wire.memories
+        large.append(sum(memory.size > KEPT_BYTES for memory in memories))
+        del segment, wide
+    # The fourth is read while the third is worked on; after it, none is read ahead.
+    assert large[4:] == [1, 1, 1, 0]
+
+
+def test_a_file_is_open_while_it_is_listed_and_no_longer(episodes):
+    table = Hdf5Table(episodes, {})
+    table.contents()
+    assert str(episodes) not in _files_of_child()
+    pointers = table.pointers()
+    for number, pointer in enumerate(pointers):
+        assert str(episodes) in _files_of_child()
+        segment = table.read(pointer, ["q", "row"])
+        assert (segment.streams["q"].values == number).all()
+        assert segment.streams["row"].values[0] == number
+        if number == 20:
+            break
+    pointers.close()
+    assert str(episodes) not in _files_of_child()
+    assert len(list(table.pointers())) == 30
+    assert str(episodes) not in _files_of_child()
+
+
+def test_what_a_forked_process_inherits_stays_as_it_is(table):
+    pointers = [pointer for pointer, _ in zip(table.pointers(), range(9))]
+    segment = table.read(pointers[5], [])
+    ours, theirs = os.pipe()
+    process = os.fork()
+    if process == 0:
+        os.close(theirs)
+        os.read(ours, 1)
+        os._exit(0 if _own(segment) == 5 else 1)
+    del segment
+    for pointer in pointers:
+        table.read(pointer, [])
+    os.close(ours)
+    os.close(theirs)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0

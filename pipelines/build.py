@@ -136,6 +136,9 @@ def _build(build: Build, options: PipelineOptions) -> Version:
         recipe.name,
         recipe.plan.file_format,
     )
+    # From here on, only the plan's file is asked; these grow with the version.
+    del plan
+    bench.forget_numbers()
     _write_and_prove(units, options)
     sealing = Sealing(
         folder=folder,

@@ -75,6 +75,13 @@ class Workbench:
         number = self.split_names.index(split)
         return np.flatnonzero((self.stage == KEPT) & (self.split == number))
 
+    def forget_numbers(self) -> None:
+        """Lets go of what planning needs; who is in, and why others are not, stays."""
+        for field in dataclasses.fields(self):
+            column = getattr(self, field.name)
+            if isinstance(column, np.ndarray) and field.name != "stage":
+                setattr(self, field.name, column[:0].copy())
+
     def exclude(self, rows: Sequence[int] | np.ndarray, stage: str, why: str) -> None:
         """Takes rows out, all for one reason: 'rule: what was found'."""
         if len(rows):

@@ -24,6 +24,7 @@ from thresher.pipelines.plan import Plan
 _MOST_BLOCKS = 256
 # Rows that go to one block at a time: fewer cost more in calls than in bytes.
 _ROWS_AT_ONCE = 128
+_LEAST_ROWS_AT_ONCE = 1024
 _PART_BYTES = 64 << 20
 _PLACE, _ROW = "place", "row"
 _FLAGS = pa.list_(pa.string())
@@ -91,7 +92,7 @@ def _scatter(
             for block in blocks
         ]
         starts = np.arange(len(blocks) + 1) * height
-        at_once = max(ROW_GROUP_ROWS, _ROWS_AT_ONCE * len(blocks))
+        at_once = max(_LEAST_ROWS_AT_ONCE, _ROWS_AT_ONCE * len(blocks))
         for table, places in _placed(plan, index, indexed.names, at_once):
             whole = pa.table([*table.columns, pa.array(places)], schema=schema)
             edges = np.searchsorted(places, starts).tolist()

@@ -21,12 +21,13 @@ from thresher.benchmarks.plane_growth import measure_growth, measure_plans
 from thresher.benchmarks.plane_inputs import made_inputs
 from thresher.benchmarks.plane_memory import measure_memory
 from thresher.benchmarks.plane_page import write_page
-from thresher.benchmarks.plane_rates import measure_long, measure_rates
+from thresher.benchmarks.plane_rates import measure_long, measure_rates, measure_trial
 from thresher.benchmarks.plane_runs import Results
 
 REPEATED = {
     "rates": measure_rates,
     "long": measure_long,
+    "trial": measure_trial,
     "derive": measure_derive,
     "verify": measure_verify,
     "queries": measure_queries,

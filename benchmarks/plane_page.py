@@ -13,8 +13,14 @@ from typing import Any
 
 from thresher.benchmarks.plane_growth import BUILDS, PLANS
 from thresher.benchmarks.plane_inputs import COPIES, EPISODES
-from thresher.benchmarks.plane_long import EPISODES as LONG_EPISODES
-from thresher.benchmarks.plane_rates import LONG_RUNNERS, RUNNERS, Rate, rate
+from thresher.benchmarks.plane_made import LONG, TRIAL
+from thresher.benchmarks.plane_rates import (
+    LONG_RUNNERS,
+    RUNNERS,
+    TRIAL_RUNNERS,
+    Rate,
+    rate,
+)
 from thresher.benchmarks.plane_runs import Results
 from thresher.episodes.run_record import code_revision
 
@@ -78,15 +84,31 @@ and met below. These episodes have four steps of small, smooth pictures, which t
 little time to encode; what is left is the handling of episodes, in which Thresher also
 reads logs, measures, hashes, summarises and reads all of it back. Where pictures weigh
 what robots record, TFDS encodes them and Thresher passes them on."""
+    return "\n\n".join([text, *_long_rates(results), *_trial_rates(results)])
+
+
+def _trial_rates(results: Results) -> list[str]:
+    if not results.all("rate/tfds beam/trial/"):
+        return []
+    return [
+        f"""{TRIAL.episodes:,} episodes as in the trial that the targets were set by:
+{TRIAL.steps} steps of {TRIAL.side}×{TRIAL.side} random pixels, 115 kB each, of which
+TFDS+Beam made about 50 a second there.
+
+{_rate_table(results, TRIAL_RUNNERS, TRIAL.name, TRIAL.episodes, "tfds beam")}"""
+    ]
+
+
+def _long_rates(results: Results) -> list[str]:
     if not results.all("rate/tfds beam_256/long/"):
-        return text
-    return f"""{text}
+        return []
+    return [
+        f"""{LONG.episodes} episodes as long, with frames as large, as robots record:
+{LONG.steps} steps of {LONG.side}×{LONG.side} pixels, the same frames enlarged, with a
+sensor's noise. `derive` copies the records of the version that `thresher 1` builds.
 
-{LONG_EPISODES} episodes as long, with frames as large, as robots record: 50 steps of
-256×256 pixels, the same frames enlarged, with a sensor's noise. `derive` copies the
-records of the version that `thresher 1` builds.
-
-{_rate_table(results, LONG_RUNNERS, "long", LONG_EPISODES, "tfds beam_256")}"""
+{_rate_table(results, LONG_RUNNERS, LONG.name, LONG.episodes, "tfds beam_256")}"""
+    ]
 
 
 def _rate_table(

@@ -15,9 +15,7 @@ from statistics import median
 from typing import Any
 
 from thresher.benchmarks.plane_inputs import Inputs
-from thresher.benchmarks.plane_long import EPISODES as LONG_EPISODES
-from thresher.benchmarks.plane_long import HANDFUL as LONG_HANDFUL
-from thresher.benchmarks.plane_long import long_logs
+from thresher.benchmarks.plane_made import LONG, TRIAL, Made, made_logs
 from thresher.benchmarks.plane_runs import TFDS, THRESHER, Results, run
 
 HANDFUL = 50
@@ -26,6 +24,13 @@ PEER = Path(__file__).parent / "peers" / "tfds_grasping"
 _SHARDS = 8
 RUNNERS = ("thresher 1", "thresher 2", "tfds generator", "tfds beam")
 LONG_RUNNERS = ("thresher 1", "derive 1", "tfds generator_256", "tfds beam_256")
+TRIAL_RUNNERS = ("thresher 1", "derive 1", "tfds generator", "tfds beam")
+# What start-up is measured on, by what the rate is measured on.
+_HANDFULS = {
+    "all": ("handful", HANDFUL),
+    LONG.name: (f"{LONG.name}_handful", LONG.handful),
+    TRIAL.name: (f"{TRIAL.name}_handful", TRIAL.handful),
+}
 
 
 def measure_rates(inputs: Inputs, results: Results, repeats: int) -> None:
@@ -36,11 +41,19 @@ def measure_rates(inputs: Inputs, results: Results, repeats: int) -> None:
 
 def measure_long(inputs: Inputs, results: Results, repeats: int) -> None:
     """Measures them on episodes of the length and size that robots record."""
-    sizes = {
-        "long_handful": long_logs(inputs, LONG_HANDFUL),
-        "long": long_logs(inputs, LONG_EPISODES),
+    _measure(inputs, results, repeats, LONG_RUNNERS, _sizes(inputs, LONG))
+
+
+def measure_trial(inputs: Inputs, results: Results, repeats: int) -> None:
+    """Measures them on ten steps of random pixels each, where the targets are from."""
+    _measure(inputs, results, repeats, TRIAL_RUNNERS, _sizes(inputs, TRIAL))
+
+
+def _sizes(inputs: Inputs, made: Made) -> dict[str, Path]:
+    return {
+        _HANDFULS[made.name][0]: made_logs(inputs, made, made.handful),
+        made.name: made_logs(inputs, made, made.episodes),
     }
-    _measure(inputs, results, repeats, LONG_RUNNERS, sizes)
 
 
 def _measure(
@@ -145,13 +158,11 @@ def rate(results: Results, runner: str, size: str, episodes: int) -> Rate:
 
     Args:
       results: What was measured.
-      runner: One of `RUNNERS` or `LONG_RUNNERS`.
-      size: 'all' or 'long'.
+      runner: One of `RUNNERS`, `LONG_RUNNERS` or `TRIAL_RUNNERS`.
+      size: 'all', 'long' or 'trial'.
       episodes: How many those are.
     """
-    small, few = (
-        ("handful", HANDFUL) if size == "all" else ("long_handful", LONG_HANDFUL)
-    )
+    small, few = _HANDFULS[size]
 
     def middle(which: str, field: str) -> float:
         return median(one[field] for one in results.all(f"rate/{runner}/{which}/"))

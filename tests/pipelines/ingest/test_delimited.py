@@ -384,3 +384,24 @@ def test_what_a_csv_writer_wrote_comes_back(tmp_path_factory, rows):
     assert merged["f"] == [row[1] for row in rows]
     assert merged["i"] == [row[2] for row in rows]
     assert merged["s"] == [f"w{row[3]}" for row in rows]
+
+
+def test_a_last_line_that_was_cut_off_costs_its_own_episode_only(write):
+    whole = "episode,x\n" + "".join(f"{k // 10},{k}.5\n" for k in range(100))
+    table = DelimitedTable(write(whole + "10,1"), {"episode": "episode"})
+    pointers = list(table.pointers())
+    assert len(pointers) == 11
+    assert [f.type for f in table.contents().fields] == ["number", "number"]
+    # What the columns hold is judged by whole lines.
+    table = DelimitedTable(write(whole + "10,tr"), {"episode": "episode"})
+    pointers = list(table.pointers())
+    assert table.read(pointers[9], ["x"]).streams["x"].values[-1] == 99.5
+    with pytest.raises(DamagedRecordingError, match="line 102: x is 'tr'"):
+        table.read(pointers[10], ["x"])
+    # A cell is missing, and everything before it is listed.
+    table = DelimitedTable(write(whole + "10"), {"episode": "episode"})
+    listing = table.pointers()
+    found = [next(listing).rows for _ in range(9)]
+    assert found == [10] * 9
+    with pytest.raises(DamagedRecordingError, match="line 102: 1 cells"):
+        list(listing)

@@ -1,8 +1,10 @@
 """Peak memory of a build at 5,000 and at 50,000 episodes, process by process.
 
-Sampled five times a second. Shards are as large as the recipe has them, since a worker
-holds the plan rows of one. What a worker holds beyond imports is
-its peak less that of a build of a handful of episodes, which imports the same.
+Resident memory is the kernel's own high-water mark; own and proportional pages are
+sampled twenty times a second, which a short run's bursts may slip through. Shards are
+as large as the recipe has them, since a worker holds the plan rows of one. What a
+worker holds beyond imports is its peak less that of a build of a handful of episodes,
+which imports the same.
 """
 
 from __future__ import annotations

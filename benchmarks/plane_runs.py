@@ -1,8 +1,9 @@
 """Runs one command and says what it took: wall time, processor time, memory.
 
 Processor time is that of the command and of all its children, so a rate a core can be
-told even while other work shares the processors. Memory is sampled over the whole tree
-of processes: what each held at its worst, shared pages told apart.
+told even while other work shares the processors. Memory is that of the whole tree of
+processes: what each had resident at its worst, as the kernel keeps it, and from samples
+what of it was its own.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 import psutil
 
-SAMPLE_SECONDS = 0.2
+SAMPLE_SECONDS = 0.05
 _WORKER = "unit_worker"
 BIN = Path(sys.executable).parent
 THRESHER, TFDS = str(BIN / "thresher"), str(BIN / "tfds")
@@ -108,6 +109,16 @@ def run(command: Sequence[str], log: Path, sampled: bool = False) -> Taken:
     return Taken(seconds, usage.ru_utime + usage.ru_stime, memory)
 
 
+def _high_water(pid: int) -> int:
+    """Returns the most bytes that a process ever had resident; 0 if it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    found = (line.split()[1] for line in lines if line.startswith("VmHWM"))
+    return int(next(found, "0")) * 1024
+
+
 class _Watch:
     """Samples the memory of a process and its descendants until it ends."""
 
@@ -141,8 +152,9 @@ class _Watch:
                 kind = "other"
             tree["tree_rss"] += held.rss
             tree["tree_pss"] += held.pss
-            for name in ("rss", "uss", "pss"):
+            for name in ("uss", "pss"):
                 self._raise(f"{kind}_{name}", getattr(held, name))
+            self._raise(f"{kind}_rss", max(held.rss, _high_water(process.pid)))
         for name, value in tree.items():
             self._raise(name, value)
 

@@ -3,13 +3,42 @@
 from __future__ import annotations
 
 import ctypes
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pyarrow as pa
 
-# M_MMAP_THRESHOLD of glibc's malloc.h.
-_THRESHOLD = -3
+# M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h.
+_TRIM, _MAP = -1, -3
 # Columns of some thousand rows are larger, an episode's small objects are not.
 _LARGE_BYTES = 64 << 10
+# What glibc comes to by itself, at most: twice as much is kept at the heap's end.
+_LARGEST_BYTES = 32 << 20
+
+
+class _Allocator:
+    """The C library's, as far as it can be told anything."""
+
+    def __init__(self) -> None:
+        self._mallopt: Any = getattr(ctypes.CDLL(None), "mallopt", None)
+        self.is_mapping = False
+
+    def map_from(self, least_bytes: int) -> bool:
+        """Maps blocks of so many bytes each on its own; returns whether it does."""
+        if self._mallopt is None:
+            return False
+        trim = 2 * least_bytes
+        self.is_mapping = bool(
+            self._mallopt(_MAP, least_bytes) and self._mallopt(_TRIM, trim)
+        )
+        return self.is_mapping
+
+
+@functools.lru_cache(maxsize=None)
+def _allocator() -> _Allocator:
+    return _Allocator()
 
 
 def map_large_blocks() -> bool:
@@ -17,14 +46,31 @@ def map_large_blocks() -> bool:
 
     Such a block goes back when it is freed. glibc raises its threshold with the blocks
     that it sees, up to 32 MiB; what is below comes from the heap, which only shrinks
-    from its end: tables that come and go leave it full of holes. A process that works
-    on pictures is better off with its heap.
+    from its end: tables that come and go leave it full of holes.
 
     Returns:
       Whether the C library is one that can be told.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return mallopt is not None and bool(mallopt(_THRESHOLD, _LARGE_BYTES))
+    return _allocator().map_from(_LARGE_BYTES)
+
+
+@contextmanager
+def reusing_blocks() -> Iterator[None]:
+    """For a while, a process that maps large blocks takes them from its heap.
+
+    Work on pictures needs a block like the last one at once, and the system clears each
+    page that it gives: mapped, an episode of some megabytes takes twice as long. What
+    the heap then holds goes back at the end.
+    """
+    was_mapping = _allocator().is_mapping
+    if was_mapping:
+        _allocator().map_from(_LARGEST_BYTES)
+    try:
+        yield
+    finally:
+        if was_mapping:
+            _allocator().map_from(_LARGE_BYTES)
+            release_memory()
 
 
 def release_memory() -> None:

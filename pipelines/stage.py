@@ -23,6 +23,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
 from thresher.episodes.errors import UserError
+from thresher.episodes.memory import reusing_blocks
 from thresher.episodes.progress import ProgressBar, progress
 from thresher.pipelines.arrivals import Arrivals, take_notes
 from thresher.pipelines.flink import on_flink, stop_job_servers
@@ -120,7 +121,8 @@ def run_stage(
     take_notes(arrivals.missing)
     total = sum(unit.size for unit in units)
     already = sum(unit.size for unit in arrivals.done)
-    with progress(title, total, already) as bar:
+    # Without workers, units run in this process.
+    with progress(title, total, already) as bar, reusing_blocks():
         _run_rounds(title, arrivals, options, bar, note)
         bar.update(total, note(list(units)))
 

@@ -164,15 +164,16 @@ def _memory(results: Results) -> str:
     heads = ["workers", "peak MB of", "50", f"{EPISODES:,}", many, "growth"]
     return f"""## Memory of a build
 
-Sampled five times a second. {many} episodes are the {EPISODES:,} ten times over, each
-copy with another start and first action. Beyond imports: less a build of 50 episodes.
+Resident: the kernel's high-water mark. Own and proportional pages: sampled twenty times
+a second. {many} episodes are the {EPISODES:,} ten times over, each copy with another
+start and first action. Beyond imports: less a build of 50 episodes.
 
 {_table([*heads, "beyond imports"], rows)}
 
 Targets: the same within 10 % from {EPISODES:,} to {many}; less than 1 GiB a worker
-beyond imports: met by workers; the parent's own pages grow a little more. A worker
-holds a fixed number of rows; the parent as many, some 100 bytes an episode, and what
-grows until it is full: blocks of rows, lists of logs."""
+beyond imports. A worker holds a fixed number of rows; the parent as many, some 20 bytes
+an episode (50 while it plans), and what grows until it is full: blocks of rows, lists
+of logs."""
 
 
 def _beyond(results: Results, prefix: str, sizes: tuple[str, str], field: str) -> float:

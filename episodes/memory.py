@@ -36,7 +36,7 @@ class _Allocator:
         return self.is_mapping
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _allocator() -> _Allocator:
     return _Allocator()
 

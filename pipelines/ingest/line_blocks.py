@@ -101,7 +101,7 @@ def blocks(
             if not data.endswith(b"\n"):
                 data += file.readline(min(_LONGEST_LINE, stop - offset - len(data)))
             if not data.endswith(b"\n"):
-                # Perhaps a writer was killed over it: it comes alone, behind the others.
+                # Perhaps a writer was killed over it: it comes alone, at the end.
                 del data[data.rfind(b"\n") + 1 or len(data) :]
             read = len(data)
             if not data.endswith(b"\n"):

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Optional
 
@@ -146,8 +146,9 @@ class ReadingProcess:
             if one.is_free and one not in self._taken():
                 one.shrink()
         place = self._wire.memories.index(memory)
-        self._wire.send({**asked.request, "memory": place, **more})
-        self._under_way.append((asked, memory))
+        with self._ending_if_interrupted():
+            self._wire.send({**asked.request, "memory": place, **more})
+            self._under_way.append((asked, memory))
 
     def _memory(self) -> SharedMemory:
         memory = self._free_memory()
@@ -175,13 +176,28 @@ class ReadingProcess:
         _, memory = self._under_way.popleft()
         others = [m for m in self._wire.memories if m is not memory and m.is_free]
         try:
-            return receive_segment(self._wire, memory, lend=bool(others))
+            with self._ending_if_interrupted():
+                return receive_segment(self._wire, memory, lend=bool(others))
         except SilentError:
             rule = f"reading it gives no sign of life for {SILENT_SECONDS:.0f} s"
         except ClosedError:
             rule = f"reading it crashes the library ({self._how_it_died()})"
         self._end()
         raise damaged(asked.path, asked.position, rule, DAMAGE_REMEDY)
+
+    @contextlib.contextmanager
+    def _ending_if_interrupted(self) -> Iterator[None]:
+        """Ends a child that was left in the middle: its answers would be mistaken.
+
+        What the socket itself raises is met where this is used.
+        """
+        try:
+            yield
+        except (OSError, SilentError, ClosedError):
+            raise
+        except BaseException:
+            self._end()
+            raise
 
     def _pass_over(self) -> None:
         """Lets an answer go that nobody wants any more."""

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thresher.pipelines.ingest.guard_process import reading_process
+from thresher.pipelines.ingest.guard_wire import Wire
 from thresher.pipelines.ingest.hdf5 import Hdf5Table
 from thresher.pipelines.ingest.recording import DamagedRecordingError
 from thresher.pipelines.ingest.shared_memory import KEPT_BYTES
@@ -94,6 +95,22 @@ def test_a_crash_over_what_nobody_wants_any_more_is_nobodys(table):
     # Episode 7 was asked ahead, and is left out.
     next(pointers)
     assert _own(table.read(next(pointers), ["abort@7"])) == 8
+
+
+def test_who_is_interrupted_reads_on_rightly(table, monkeypatch):
+    pointers = [pointer for pointer, _ in zip(table.pointers(), range(12))]
+    for pointer in pointers[:3]:
+        table.read(pointer, [])
+    for where in ("receive", "send"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Wire, where, _interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                table.read(pointers[5], [])
+        assert [_own(table.read(pointer, [])) for pointer in pointers] == [*range(12)]
+
+
+def _interrupted(*_):
+    raise KeyboardInterrupt
 
 
 def test_a_listing_goes_on_after_a_crash(table):

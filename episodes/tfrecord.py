@@ -81,11 +81,16 @@ def read_record(file: BinaryIO, offset: int, length: int) -> bytes:
             f"{name} holds no record of {length:,} bytes at byte {offset:,}"
         )
     file.seek(offset)
-    head = file.read(HEAD_BYTES)
+    # A small record at once, a large one without copying it.
+    whole_frame = file.read(whole) if whole <= _BUFFER_BYTES else b""
+    head = whole_frame[:HEAD_BYTES] or file.read(HEAD_BYTES)
     _check_head(head, name, offset)
     if _LENGTH.unpack(head[:8])[0] != length:
         raise DamagedRecordError(f"{name}: no record of {length} bytes at {offset}")
-    record, tail = file.read(length), file.read(TAIL_BYTES)
+    if whole_frame:
+        record, tail = whole_frame[HEAD_BYTES:-TAIL_BYTES], whole_frame[-TAIL_BYTES:]
+    else:
+        record, tail = file.read(length), file.read(TAIL_BYTES)
     if len(record) + len(tail) != length + TAIL_BYTES:
         raise DamagedRecordError(f"{name} ends inside the record at byte {offset}")
     _check_data(record, tail, name, offset)

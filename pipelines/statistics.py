@@ -2,7 +2,7 @@
 
 Every episode's summary is kept beside it, so a derived version's statistics are merged
 from its parents' and nothing is decoded. Moments merge exactly (Chan, Golub, LeVeque
-1979, eq. 2.1), quantiles by t-digests.
+1979, eq. 2.1, for more than two at once), quantiles by t-digests.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from thresher.pipelines.summary import Summary, new_sketches, update_sketches
 
 QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99)
 _MERGED_COMPRESSION = 200
-# Values wait until there are enough to be worth sketching.
+# Summaries wait until there are enough to be worth adding up.
 _PENDING_SUMMARIES = 256
+_PENDING_BYTES = 8 << 20
 
 
 class SummaryMerger:
@@ -27,7 +28,9 @@ class SummaryMerger:
         self._counts = self._widths = np.zeros(0, np.int64)
         self._moments = np.zeros((4, 0))
         self._sketches: tuple[tuple[Any, ...], ...] = ()
-        self._pending: list[tuple[np.ndarray, ...]] = []
+        # Counts, moments and values of those that are not added yet.
+        self._pending: list[tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...]]] = []
+        self._pending_bytes = 0
 
     def add(self, summary: Summary) -> None:
         """Adds one.
@@ -35,62 +38,65 @@ class SummaryMerger:
         Raises:
           ValueError: It is of other features than the ones before.
         """
-        if not len(self._widths):
+        if not self._sketches:
             self._start(summary)
         elif not np.array_equal(summary.widths, self._widths):
             raise ValueError(
                 f"a summary of features as wide as {summary.widths.tolist()}, "
                 f"not {self._widths.tolist()}"
             )
-        else:
-            self._add_moments(summary)
         for mine, others in zip(self._sketches, summary.sketches):
             for sketch, other in zip(mine, others):
                 sketch.merge(other)
-        # Copies, for what was unpacked is a view of all the summary's bytes.
-        self._pending.append(tuple(values.copy() for values in summary.values))
-        if len(self._pending) == _PENDING_SUMMARIES:
-            self._sketch_pending()
+        self._pending.append((summary.counts, summary.moments, summary.values))
+        # What was unpacked is a view of all of the summary's bytes.
+        values = sum(few.nbytes for few in summary.values)
+        self._pending_bytes += summary.moments.nbytes + values
+        enough = len(self._pending) == _PENDING_SUMMARIES
+        if enough or self._pending_bytes > _PENDING_BYTES:
+            self._add_pending()
 
     def _start(self, summary: Summary) -> None:
-        self._counts, self._widths = summary.counts, summary.widths
-        self._moments = summary.moments
+        self._counts = np.zeros_like(summary.counts)
+        self._widths = summary.widths
+        self._moments = np.zeros_like(summary.moments)
+        self._moments[2:] = [[np.inf], [-np.inf]]
         self._sketches = tuple(
             new_sketches(width, _MERGED_COMPRESSION)
             for width in summary.widths.tolist()
         )
 
-    def _add_moments(self, summary: Summary) -> None:
-        """Adds moments (Chan, Golub, LeVeque 1979, eq. 2.1)."""
-        counts = self._counts + summary.counts
-        share, both = np.repeat(
-            [summary.counts / counts, self._counts * (summary.counts / counts)],
-            self._widths,
-            axis=1,
-        )
-        mean, squares, minimum, maximum = self._moments
-        other_mean, other_squares, other_minimum, other_maximum = summary.moments
-        delta = other_mean - mean
-        self._counts = counts
+    def _add_pending(self) -> None:
+        if not self._pending:
+            return
+        counts, moments, values = zip(*self._pending)
+        self._pending, self._pending_bytes = [], 0
+        self._add_moments(np.stack([self._counts, *counts]), [self._moments, *moments])
+        for sketches, few in zip(self._sketches, zip(*values)):
+            if sketches:
+                update_sketches(sketches, np.concatenate(few))
+
+    def _add_moments(self, counts: np.ndarray, moments: list[np.ndarray]) -> None:
+        """Adds moments of many: squares within each, and between them."""
+        self._counts = counts.sum(axis=0)
+        mean, squares, minimum, maximum = np.stack(moments, axis=1)
+        shares = np.repeat(counts / self._counts, self._widths, axis=1)
+        whole = (mean * shares).sum(axis=0)
+        numbers = np.repeat(counts, self._widths, axis=1)
+        between = (numbers * (mean - whole) ** 2).sum(axis=0)
         self._moments = np.stack(
             [
-                mean + delta * share,
-                squares + other_squares + delta**2 * both,
-                np.minimum(minimum, other_minimum),
-                np.maximum(maximum, other_maximum),
+                whole,
+                squares.sum(axis=0) + between,
+                minimum.min(axis=0),
+                maximum.max(axis=0),
             ]
         )
-
-    def _sketch_pending(self) -> None:
-        for sketches, values in zip(self._sketches, zip(*self._pending)):
-            if sketches:
-                update_sketches(sketches, np.concatenate(values))
-        self._pending = []
 
     @property
     def summary(self) -> Summary:
         """Everything that was added, together; of no features before the first."""
-        self._sketch_pending()
+        self._add_pending()
         nothing = tuple(np.zeros((0, width), np.float32) for width in self._widths)
         return Summary(
             self._counts, self._widths, self._moments, nothing, self._sketches

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import datasketches
@@ -45,17 +46,16 @@ def unpack(data: bytes, widths: Sequence[int]) -> Summary:
       ValueError: The bytes are of other features, or cut off.
     """
     reader = _Reader(data)
-    heads = reader.array("<u8", 3, len(widths)).astype(np.int64)
-    counts, found, kept = heads
-    if found.tolist() != list(widths) or (kept < 0).any():
+    # Signed, so that what counts wrongly beyond 2**63 is below nothing.
+    counts, found, kept = reader.array("<i8", 3, len(widths))
+    wanted = np.array(widths, np.int64)
+    if not np.array_equal(found, wanted) or (kept < 0).any():
         raise ValueError(_OTHER)
     if (counts < 1).any() or (counts > _MOST_VALUES).any():
         raise ValueError("a summary of no values, or of more than there can be")
     moments = reader.array("<f8", 4, sum(widths))
-    values = tuple(
-        reader.array("<f4", rows, width) for rows, width in zip(kept.tolist(), widths)
-    )
-    sketches = tuple(reader.sketches() for _ in widths)
+    values = reader.tables(kept.tolist(), widths)
+    sketches = tuple(reader.all_sketches(len(widths)))
     for width, few, many in zip(widths, values, sketches):
         is_told = len(few) > 0 or len(many) == width
         if not is_told and width <= MAX_SKETCHED_WIDTH:
@@ -77,8 +77,26 @@ class _Reader:
         flat = np.frombuffer(self._data, dtype, count, start)
         return flat.reshape(rows, columns)
 
-    def sketches(self) -> tuple[Any, ...]:
-        return tuple(self._sketch() for _ in range(self._number()))
+    def tables(
+        self, rows: Sequence[int], columns: Sequence[int]
+    ) -> tuple[np.ndarray, ...]:
+        """Reads tables of float32, one after the other."""
+        sizes = [few * width for few, width in zip(rows, columns)]
+        flat = self.array("<f4", 1, sum(sizes))[0]
+        stops = itertools.accumulate(sizes)
+        return tuple(
+            flat[stop - size : stop].reshape(few, width)
+            for few, width, size, stop in zip(rows, columns, sizes, stops)
+        )
+
+    def all_sketches(self, features: int) -> Iterator[tuple[Any, ...]]:
+        if self._data[self.position :] == bytes(_LENGTH.size * features):
+            # None at all, as for every short episode.
+            self.position = len(self._data)
+            yield from itertools.repeat((), features)
+            return
+        for _ in range(features):
+            yield tuple(self._sketch() for _ in range(self._number()))
 
     def _sketch(self) -> Any:
         length = self._number()

@@ -116,10 +116,12 @@ class ShardUnit:
         scratch = scratch_beside(self.file)
         widths = summarised_widths(self.spec)
         merger = SummaryMerger()
+        parents: dict[tuple[int, str], RecordReader] = {}
         with ManifestWriter(self.path) as manifest:
             with shard_writer(scratch, self.file_format) as writer:
                 for row in self.rows(_WRITTEN_BY):
-                    record, digest, packed, summary = self._record(row, widths)
+                    told = self._record(row, widths, parents)
+                    record, digest, packed, summary = told
                     offset = writer.write(record)
                     manifest.add(offset, len(record), digest, packed)
                     merger.add(summary)
@@ -127,12 +129,21 @@ class ShardUnit:
             manifest.finish(pack(merger.summary))
 
     def _record(
-        self, row: dict[str, Any], widths: Sequence[int]
+        self,
+        row: dict[str, Any],
+        widths: Sequence[int],
+        parents: dict[tuple[int, str], RecordReader],
     ) -> tuple[bytes, str, bytes, Summary]:
-        """Returns a record, its digest, its summary packed and not."""
+        """Returns a record, its digest, its summary packed and not.
+
+        Args:
+          row: Of the plan.
+          widths: Of the features that are summarised.
+          parents: Shards of parents that were opened, by source and name.
+        """
         source = self.sources[row["source"]]
         if source.is_version and not row["relabelled"]:
-            record = _copied(row, source)
+            record = _copied(row, source, parents)
             summary = self._copied_summary(row, source, widths)
             # The copy was just found to have the digest that it was sealed with.
             return record, row["record_digest"], row["summary"], summary
@@ -199,7 +210,7 @@ def recorded_episode(row: dict[str, Any], source: Source, spec: EpisodeSpec) -> 
       UserError: The source no longer holds the episode that the row is about.
     """
     if source.is_version:
-        return decode_record(_copied(row, source), spec)
+        return decode_record(_copied(row, source, {}), spec)
     log = source.root / row["file"]
     reader = _open_log(log, source.reader, *_state(log))
     pointer = EpisodePointer(str(log), row["offset"], row["length_bytes"])
@@ -236,11 +247,19 @@ def read_records(shard: Path) -> Iterator[bytes]:
         yield record
 
 
-def _copied(row: dict[str, Any], source: Source) -> bytes:
-    shard = source.root / row["shard_file"]
+def _copied(
+    row: dict[str, Any],
+    source: Source,
+    opened: dict[tuple[int, str], RecordReader],
+) -> bytes:
     try:
-        reader = _open_shard(shard, *_state(shard))
-        record = reader.record(row["record_offset"], row["record_length"])
+        key = row["source"], row["shard_file"]
+        if key not in opened:
+            if len(opened) == _OPEN_FILES:
+                opened.clear()
+            shard = source.root / row["shard_file"]
+            opened[key] = _open_shard(shard, *_state(shard))
+        record = opened[key].record(row["record_offset"], row["record_length"])
     except (OSError, ValueError) as error:
         raise _damaged_parent(row, source, str(error)) from error
     digest = record_digest(record)

@@ -84,6 +84,19 @@ def test_a_filtered_version_holds_the_parents_bytes_and_decodes_nothing(
     assert verify(found.path) == []
 
 
+def test_more_shards_of_parents_than_may_be_open_are_copied(
+    parent, other, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(write, "_OPEN_FILES", 1)
+    write._open_shard.cache_clear()
+    found = derive(parent, other, where="num_steps > 0", name="both", data_dir=tmp_path)
+    ours = _records(found)
+    theirs = {**_records(parent), **_records(other)}
+    assert len({row["shard_file"] for row in parent.index.to_pylist()}) > 1
+    assert ours == {name: theirs[name] for name in ours}
+    assert len(ours) > parent.index.num_rows
+
+
 def test_splits_stay_what_they_were(parent, tmp_path):
     found = derive(parent, where="num_steps > 1", data_dir=tmp_path)
     splits = dict(

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from thresher.pipelines import statistics
 from thresher.pipelines.statistics import SummaryMerger, merge, statistics_of
 from thresher.pipelines.summary import (
     MAX_KEPT_VALUES,
@@ -32,15 +33,19 @@ def summary_of(blocks):
     sizes=st.lists(st.integers(1, 2 * MAX_KEPT_VALUES), min_size=1, max_size=6),
     widths=st.lists(st.integers(0, 3), min_size=1, max_size=3),
     seed=st.integers(0, 99),
+    pending=st.tuples(st.integers(1, 4), st.sampled_from([1, 200, 8 << 20])),
 )
-def test_parts_merge_to_the_whole(sizes, widths, seed):
+def test_parts_merge_to_the_whole(sizes, widths, seed, pending):
     rng = np.random.default_rng(seed)
     parts = [
         [rng.normal(5, 3, (size, width)).astype(np.float32) for width in widths]
         for size in sizes
     ]
     names = [str(number) for number in range(len(widths))]
-    found = statistics_of(merge(summary_of(part) for part in parts), names)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "_PENDING_SUMMARIES", pending[0])
+        patch.setattr(statistics, "_PENDING_BYTES", pending[1])
+        found = statistics_of(merge(summary_of(part) for part in parts), names)
     for name, blocks in zip(names, zip(*parts)):
         whole, said = np.concatenate(blocks).astype(np.float64), found[name]
         assert said["count"] == len(whole)

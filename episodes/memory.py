@@ -22,7 +22,9 @@ class _Allocator:
     """The C library's, as far as it can be told anything."""
 
     def __init__(self) -> None:
-        self._mallopt: Any = getattr(ctypes.CDLL(None), "mallopt", None)
+        library = ctypes.CDLL(None)
+        self._mallopt: Any = getattr(library, "mallopt", None)
+        self._trim: Any = getattr(library, "malloc_trim", None)
         self.is_mapping = False
 
     def map_from(self, least_bytes: int) -> bool:
@@ -34,6 +36,11 @@ class _Allocator:
             self._mallopt(_MAP, least_bytes) and self._mallopt(_TRIM, trim)
         )
         return self.is_mapping
+
+    def give_back(self) -> None:
+        """Gives the system every page of the heap on which nothing is."""
+        if self._trim is not None:
+            self._trim(0)
 
 
 @functools.cache
@@ -70,7 +77,7 @@ def reusing_blocks() -> Iterator[None]:
     finally:
         if was_mapping:
             _allocator().map_from(_LARGE_BYTES)
-            release_memory()
+            _allocator().give_back()
 
 
 def release_memory() -> None:

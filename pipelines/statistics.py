@@ -48,19 +48,19 @@ class SummaryMerger:
         for mine, others in zip(self._sketches, summary.sketches):
             for sketch, other in zip(mine, others):
                 sketch.merge(other)
-        self._pending.append((summary.counts, summary.moments, summary.values))
-        # What was unpacked is a view of all of the summary's bytes.
-        values = sum(few.nbytes for few in summary.values)
-        self._pending_bytes += summary.moments.nbytes + values
+        counts, moments, values = summary.counts, summary.moments, summary.values
+        if any(summary.sketches):
+            # What was unpacked is a view of all of the summary's bytes.
+            counts, moments = counts.copy(), moments.copy()
+            values = tuple(few.copy() for few in values)
+        self._pending.append((counts, moments, values))
+        self._pending_bytes += moments.nbytes + sum(few.nbytes for few in values)
         enough = len(self._pending) == _PENDING_SUMMARIES
         if enough or self._pending_bytes > _PENDING_BYTES:
             self._add_pending()
 
     def _start(self, summary: Summary) -> None:
-        self._counts = np.zeros_like(summary.counts)
         self._widths = summary.widths
-        self._moments = np.zeros_like(summary.moments)
-        self._moments[2:] = [[np.inf], [-np.inf]]
         self._sketches = tuple(
             new_sketches(width, _MERGED_COMPRESSION)
             for width in summary.widths.tolist()
@@ -71,17 +71,25 @@ class SummaryMerger:
             return
         counts, moments, values = zip(*self._pending)
         self._pending, self._pending_bytes = [], 0
-        self._add_moments(np.stack([self._counts, *counts]), [self._moments, *moments])
+        if len(self._counts):
+            counts, moments = (self._counts, *counts), (self._moments, *moments)
+        self._add_moments(np.stack(counts), np.stack(moments, axis=1))
         for sketches, few in zip(self._sketches, zip(*values)):
             if sketches:
                 update_sketches(sketches, np.concatenate(few))
 
-    def _add_moments(self, counts: np.ndarray, moments: list[np.ndarray]) -> None:
-        """Adds moments of many: squares within each, and between them."""
+    def _add_moments(self, counts: np.ndarray, moments: np.ndarray) -> None:
+        """Adds moments of many: squares within each, and between them.
+
+        Args:
+          counts: [N, F].
+          moments: [4, N, D].
+        """
+        mean, squares, minimum, maximum = moments
         self._counts = counts.sum(axis=0)
-        mean, squares, minimum, maximum = np.stack(moments, axis=1)
+        # From the first mean on, so that what is constant stays exactly that.
         shares = np.repeat(counts / self._counts, self._widths, axis=1)
-        whole = (mean * shares).sum(axis=0)
+        whole = mean[0] + ((mean - mean[0]) * shares).sum(axis=0)
         numbers = np.repeat(counts, self._widths, axis=1)
         between = (numbers * (mean - whole) ** 2).sum(axis=0)
         self._moments = np.stack(

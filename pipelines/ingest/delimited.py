@@ -361,15 +361,16 @@ def _alike(parts: list[pa.Array]) -> pa.Array:
 
 
 class DelimitedTable(GuardedTable):
-    """A text table; one that names frames of videos is read in a process of its own."""
+    """A text table; all but plain CSV is read in a process of its own."""
 
     format = DelimitedReader.format
     reader = DelimitedReader
 
     @classmethod
-    def wants_guard(cls, options: Mapping[str, str]) -> bool:
-        """Whether videos are decoded: texts are Python's and Arrow's CSV reader's.
+    def wants_guard(cls, path: Path, options: Mapping[str, str]) -> bool:
+        """Whether videos are decoded, or JSON, which may take all memory, is parsed.
 
-        Neither ever broke over a damaged text: see docs/results/fuzzed_readers.md.
+        CSV is Arrow's, which never broke over a damaged one and takes as much as there
+        is: see docs/results/fuzzed_readers.md.
         """
-        return "frames" in options
+        return "frames" in options or path.suffix.lower() in _JSON

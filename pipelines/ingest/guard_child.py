@@ -11,19 +11,20 @@ import importlib
 import itertools
 import os
 import resource
+import signal
 import socket
 import sys
 import time
 import traceback
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from thresher.episodes.errors import UserError
 from thresher.pipelines.ingest import table_rules
 from thresher.pipelines.ingest.guard_wire import ClosedError, Wire, send_segment
 from thresher.pipelines.ingest.recording import (
-    Contents,
     DamagedRecordingError,
     EpisodeTable,
     SegmentPointer,
@@ -56,43 +57,51 @@ class Server:
                 request = self._wire.receive()
             except ClosedError:
                 return
-            try:
-                self._answer(request)
-            except UserError as error:
-                kind = "damaged" if isinstance(error, DamagedRecordingError) else "user"
-                self._wire.send({"error": kind, "message": str(error)})
-            except MemoryError:
-                self._wire.send({"error": "memory", "message": ""})
-            # A fault of ours is told with its place, and raised again by the host.
-            except Exception:  # noqa: BLE001
-                self._wire.send({"error": "fault", "message": traceback.format_exc()})
+            said = self._answer(request)
+            if said is not None:
+                self._wire.send({"number": request["number"], "said": said})
 
-    def _answer(self, request: dict[str, Any]) -> None:
-        do = request["do"]
-        if do == "read":
-            self._read(request)
-        elif do == "contents":
-            self._wire.send(_said(self._table(request).contents()))
-        elif do == "pointers":
-            self._list(request)
-        else:
-            self._stop(request["listing"])
-            self._wire.send({"stopped": True})
+    def _answer(self, request: dict[str, Any]) -> Optional[dict[str, Any]]:
+        """Returns what to say; nothing if a segment was sent."""
+        try:
+            return _ANSWERS[request["do"]](self, request)
+        except UserError as error:
+            kind = "damaged" if isinstance(error, DamagedRecordingError) else "user"
+            return {"error": kind, "message": str(error)}
+        except MemoryError:
+            return {"error": "memory", "message": ""}
+        # A fault of ours is told with its place, and raised again by the host.
+        except Exception:  # noqa: BLE001
+            return {"error": "fault", "message": traceback.format_exc()}
 
-    def _read(self, request: dict[str, Any]) -> None:
+    def contents(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Says what is in a recording."""
+        contents = self._table(request).contents()
+        return {
+            "format": contents.format,
+            "fields": [vars(field) for field in contents.fields],
+            "episodes": contents.episodes,
+            "notes": list(contents.notes),
+            "attributes": list(contents.attributes),
+        }
+
+    def read(self, request: dict[str, Any]) -> Optional[dict[str, Any]]:
+        """Sends a segment, or says that it must wait."""
         # One large segment is on its way to the host; a second one has no room beside.
         if request.get("ahead") and self._was_large:
-            self._wire.send({"later": True})
-            return
+            return {"later": True}
         memory = self._wire.memories[request["memory"]]
         memory.reset()
         table_rules.array_makers[:] = [memory.new_array]
         pointer = SegmentPointer(**request["pointer"])
         segment = self._table(request).read(pointer, request["fields"])
-        send_segment(self._wire, memory, segment)
-        self._was_large = memory.size > KEPT_BYTES
+        send_segment(self._wire, request["number"], memory, segment)
+        self._was_large = memory.used > KEPT_BYTES
+        memory.reset()
+        return None
 
-    def _list(self, request: dict[str, Any]) -> None:
+    def pointers(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Says the next pointers of a listing."""
         number = request["listing"]
         if number not in self._listings:
             # In a child that replaces another, a listing goes on where that one was.
@@ -100,18 +109,20 @@ class Server:
         try:
             batch, more = self._listings[number].batch()
         except BaseException:
-            self._stop(number)
+            self.stop(request)
             raise
-        said = [vars(pointer) for pointer in batch]
-        self._wire.send({"pointers": said, "more": more})
+        return {"pointers": [vars(pointer) for pointer in batch], "more": more}
 
-    def _stop(self, number: int) -> None:
-        if number in self._listings:
-            self._listings.pop(number).close()
+    def stop(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Ends a listing."""
+        if request["listing"] in self._listings:
+            self._listings.pop(request["listing"]).close()
+        return {"stopped": True}
 
     def _table(self, request: dict[str, Any]) -> EpisodeTable:
         options = sorted(request["options"].items())
-        key = f"{request['make']} {request['path']} {options}"
+        # A file that took another's place is another one.
+        key = f"{request['make']} {request['path']} {request['state']} {options}"
         if key not in self._tables:
             module, _, name = request["make"].partition(":")
             make = getattr(importlib.import_module(module), name)
@@ -149,14 +160,12 @@ class _Listing:
         self._open.close()
 
 
-def _said(contents: Contents) -> dict[str, Any]:
-    return {
-        "format": contents.format,
-        "fields": [vars(field) for field in contents.fields],
-        "episodes": contents.episodes,
-        "notes": list(contents.notes),
-        "attributes": list(contents.attributes),
-    }
+_ANSWERS: dict[str, Callable[..., Optional[dict[str, Any]]]] = {
+    "contents": Server.contents,
+    "pointers": Server.pointers,
+    "read": Server.read,
+    "stop": Server.stop,
+}
 
 
 def _give_signs_of_life(wire: Wire) -> None:
@@ -175,6 +184,8 @@ def main() -> None:
     """Serves on the descriptors that the arguments name."""
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Who stops the host stops us: not in the middle, and not as if we had crashed.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # What libraries print belongs to nobody.
     os.dup2(2, 1)
     end, *memories = (int(argument) for argument in sys.argv[1:])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import dataclasses
+import itertools
 import os
 import signal
 import socket
@@ -39,6 +40,7 @@ _MEMORIES = 3
 _LONGEST_AHEAD = 16 << 10
 # Importing NumPy from a slow disk on a busy machine.
 _START_SECONDS = 300.0
+_DYING_SECONDS = 5.0
 _CHILD_MODULE = "thresher.pipelines.ingest.guard_child"
 # Segments are alike, so memory freed after one is wanted for the next; given back to
 # the system in between, its pages would be found and cleared anew, which costs more
@@ -64,6 +66,21 @@ class Asked:
     position: str = ""
 
 
+@dataclasses.dataclass(frozen=True)
+class _UnderWay:
+    """A question whose answer was not received yet.
+
+    Attributes:
+      asked: The question.
+      number: Of the question; its answer repeats it.
+      memory: What a segment comes in.
+    """
+
+    asked: Asked
+    number: int
+    memory: Optional[SharedMemory]
+
+
 class ReadingProcess:
     """The one child of this process.
 
@@ -77,8 +94,11 @@ class ReadingProcess:
         self.starts = 0
         self._process: Optional[subprocess.Popen] = None
         self._wire: Optional[Wire] = None
-        # Asked for and not yet received, with the memory that each comes in.
-        self._under_way: deque[tuple[Asked, SharedMemory]] = deque()
+        self._numbers = itertools.count()
+        self._under_way: deque[_UnderWay] = deque()
+        # Whether a question is being asked, by whoever holds the lock.
+        self._is_asking = False
+        self._unsaid: deque[Asked] = deque()
 
     @property
     def is_running(self) -> bool:
@@ -91,10 +111,10 @@ class ReadingProcess:
         Raises:
           DamagedRecordingError: The child died or fell silent over it.
         """
-        with self.lock:
+        with self._asking():
             while self._under_way:
                 self._pass_over()
-            self._begin(asked)
+            self._begin(asked, is_segment=False)
             return dict(self._next(asked))
 
     def read(self, wanted: Asked, ahead: Optional[Asked] = None) -> Any:
@@ -107,30 +127,64 @@ class ReadingProcess:
         Raises:
           DamagedRecordingError: The child died or fell silent over it.
         """
-        with self.lock:
-            while self._under_way and self._under_way[0][0] != wanted:
+        with self._asking():
+            while self._under_way and self._under_way[0].asked != wanted:
                 self._pass_over()
             if not self._under_way:
                 self._begin(wanted)
             if ahead is not None:
                 self._ask_ahead(ahead)
             said = self._next(wanted)
-            if not isinstance(said, dict) or "later" not in said:
-                return said
-            # It was asked ahead, and there was no room for it then.
-            return self.read(wanted)
+            if isinstance(said, dict) and "later" in said:
+                # It was asked ahead, and there was no room for it then.
+                while self._under_way:
+                    self._pass_over()
+                self._begin(wanted)
+                said = self._next(wanted)
+            return said
 
-    def _begin(self, asked: Asked) -> None:
+    def say(self, asked: Asked) -> None:
+        """Says what needs no answer: now, or before the next question.
+
+        It may be called when a generator is thrown away, which happens anywhere: in
+        the middle of a question too, whose answer must not be taken for this one's.
+        """
+        self._unsaid.append(asked)
+        if self._is_asking or not self.lock.acquire(blocking=False):
+            return
+        try:
+            with self._asking():
+                while self._under_way:
+                    self._pass_over()
+        finally:
+            self.lock.release()
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        with self.lock:
+            self._is_asking = True
+            try:
+                while self._unsaid:
+                    asked = self._unsaid.popleft()
+                    # A child that is gone has nothing to do any more.
+                    if self._wire is not None:
+                        with contextlib.suppress(OSError):
+                            self._send(asked, None, {})
+                yield
+            finally:
+                self._is_asking = False
+
+    def _begin(self, asked: Asked, is_segment: bool = True) -> None:
         """Asks while nothing is under way."""
         if self._wire is None:
             self._start()
         try:
-            self._send(asked, self._memory(), {})
+            self._send(asked, self._free_memory() if is_segment else None, {})
         except OSError:
             # It died between two questions, which is nobody's damage.
             self._end()
             self._start()
-            self._send(asked, self._memory(), {})
+            self._send(asked, self._free_memory() if is_segment else None, {})
 
     def _ask_ahead(self, asked: Asked) -> None:
         memory = self._free_memory()
@@ -140,31 +194,31 @@ class ReadingProcess:
         with contextlib.suppress(OSError):
             self._send(asked, memory, {"ahead": True})
 
-    def _send(self, asked: Asked, memory: SharedMemory, more: dict[str, Any]) -> None:
+    def _send(
+        self, asked: Asked, memory: Optional[SharedMemory], more: dict[str, Any]
+    ) -> None:
         assert self._wire is not None
         for one in self._wire.memories:
             if one.is_free and one not in self._taken():
                 one.shrink()
-        place = self._wire.memories.index(memory)
+        number = next(self._numbers)
+        told = {**asked.request, **more, "number": number}
+        if memory is not None:
+            told["memory"] = self._wire.memories.index(memory)
         with self._ending_if_interrupted():
-            self._wire.send({**asked.request, "memory": place, **more})
-            self._under_way.append((asked, memory))
-
-    def _memory(self) -> SharedMemory:
-        memory = self._free_memory()
-        # One is never lent.
-        assert memory is not None
-        return memory
+            self._wire.send(told)
+            self._under_way.append(_UnderWay(asked, number, memory))
 
     def _free_memory(self) -> Optional[SharedMemory]:
+        """Returns one that nobody holds; if nothing is under way, there is one."""
         assert self._wire is not None
         for memory in self._wire.memories:
             if memory.is_free and memory not in self._taken():
                 return memory
         return None
 
-    def _taken(self) -> list[SharedMemory]:
-        return [memory for _, memory in self._under_way]
+    def _taken(self) -> list[Optional[SharedMemory]]:
+        return [one.memory for one in self._under_way]
 
     def _next(self, asked: Asked) -> Any:
         """Returns the answer to the first question that is under way.
@@ -173,11 +227,13 @@ class ReadingProcess:
           DamagedRecordingError: The child died or fell silent over it.
         """
         assert self._wire is not None
-        _, memory = self._under_way.popleft()
-        others = [m for m in self._wire.memories if m is not memory and m.is_free]
         try:
             with self._ending_if_interrupted():
-                return receive_segment(self._wire, memory, lend=bool(others))
+                first = self._under_way.popleft()
+                memories = [m for m in self._wire.memories if m is not first.memory]
+                # One is never lent.
+                lend = any(memory.is_free for memory in memories)
+                return receive_segment(self._wire, first.number, first.memory, lend)
         except SilentError:
             rule = f"reading it gives no sign of life for {SILENT_SECONDS:.0f} s"
         except ClosedError:
@@ -203,37 +259,46 @@ class ReadingProcess:
         """Lets an answer go that nobody wants any more."""
         # If the child dies over it, that is told when somebody wants it.
         with contextlib.suppress(UserError):
-            self._next(self._under_way[0][0])
+            self._next(self._under_way[0].asked)
 
     def _start(self) -> None:
-        ours, theirs = socket.socketpair()
-        memories = [SharedMemory.made() for _ in range(_MEMORIES)]
-        handles = [memory.handle for memory in memories]
-        with theirs:
-            arguments = [str(handle) for handle in (theirs.fileno(), *handles)]
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", _CHILD_MODULE, *arguments],
-                pass_fds=[theirs.fileno(), *handles],
-                env={**os.environ, **_KEEP_PAGES},
-                stdin=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-        self._wire = Wire(ours, memories)
-        self.starts += 1
-        ours.settimeout(_START_SECONDS)
         try:
-            self._wire.receive()
+            self._start_child()
         except (ClosedError, SilentError) as error:
             self._end()
             raise UserError(
                 f"the process that reads tables does not start ({sys.executable} -m "
                 f"{_CHILD_MODULE}); does `{sys.executable} -c 'import thresher'` work?"
             ) from error
+        except BaseException:
+            # What it says later would be taken for an answer.
+            self._end()
+            raise
+
+    def _start_child(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            memories = [SharedMemory.made() for _ in range(_MEMORIES)]
+            self._wire = Wire(ours, memories)
+            handles = [theirs.fileno(), *(memory.handle for memory in memories)]
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", _CHILD_MODULE, *map(str, handles)],
+                pass_fds=handles,
+                env={**os.environ, **_KEEP_PAGES},
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        self.starts += 1
+        ours.settimeout(_START_SECONDS)
+        self._wire.receive()
         ours.settimeout(SILENT_SECONDS)
 
     def _how_it_died(self) -> str:
         assert self._process is not None
-        code = self._process.wait()
+        try:
+            code = self._process.wait(timeout=_DYING_SECONDS)
+        except subprocess.TimeoutExpired:
+            return "it lives, and its answers make no sense"
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
     def _end(self) -> None:

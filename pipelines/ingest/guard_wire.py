@@ -11,7 +11,7 @@ import math
 import socket
 import struct
 from collections.abc import Mapping, Sequence
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 
@@ -89,8 +89,17 @@ class Wire:
         return bytes(parts)
 
 
-def send_segment(wire: Wire, memory: SharedMemory, segment: Segment) -> None:
-    """Sends a segment: its columns into a memory, then what and where they are."""
+def send_segment(
+    wire: Wire, number: int, memory: SharedMemory, segment: Segment
+) -> None:
+    """Sends a segment: its columns into a memory, then what and where they are.
+
+    Args:
+      wire: Where it goes.
+      number: Of the question that it answers.
+      memory: Where its columns go.
+      segment: The segment.
+    """
     heads: dict[str, Any] = {}
     clocks: dict[int, tuple[int, int]] = {}
     for name, stream in segment.streams.items():
@@ -105,6 +114,7 @@ def send_segment(wire: Wire, memory: SharedMemory, segment: Segment) -> None:
         heads[name] = {"times": clock, **_head_of(memory, stream.values)}
     wire.send(
         {
+            "number": number,
             "position": segment.position,
             "attributes": dict(segment.attributes),
             "streams": heads,
@@ -113,13 +123,14 @@ def send_segment(wire: Wire, memory: SharedMemory, segment: Segment) -> None:
 
 
 def receive_segment(
-    wire: Wire, memory: SharedMemory, lend: bool
+    wire: Wire, number: int, memory: Optional[SharedMemory], lend: bool
 ) -> Union[Segment, Mapping[str, Any]]:
     """Returns a segment, or the message that came in its place.
 
     Args:
       wire: Where it comes from.
-      memory: Where its columns are.
+      number: Of the question that it answers.
+      memory: Where its columns are; None if no segment was asked for.
       lend: Whether they stay there, and it is not free until all of them are gone;
         else they are copied.
 
@@ -128,8 +139,12 @@ def receive_segment(
       SilentError: It was silent for too long.
     """
     head = wire.receive()
-    if "streams" not in head:
-        return dict(head)
+    if head.get("number") != number:
+        raise ClosedError
+    if "said" in head:
+        return dict(head["said"])
+    if memory is None:
+        raise ClosedError
     streams = {}
     clocks: dict[tuple[int, int], np.ndarray] = {}
     try:

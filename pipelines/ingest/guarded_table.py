@@ -7,7 +7,6 @@ what is damaged; the others are read as if nothing had been.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -63,9 +62,10 @@ class GuardedTable:
         self._options = {n: v for n, v in options.items() if n != _GUARDED}
         # Most mistakes are told at once, without a child.
         reader = self.reader(path, self._options)
-        usual = "true" if self.wants_guard(options) else "false"
+        usual = "true" if self.wants_guard(path, options) else "false"
         is_guarded = flag({_GUARDED: usual, **options}, _GUARDED)
         self._plain: Optional[EpisodeTable] = None if is_guarded else reader
+        self._state = _state(path)
         # Pointers that were yielded last and not yet read.
         self._listed: deque[SegmentPointer] = deque()
         self._follows = False
@@ -76,7 +76,7 @@ class GuardedTable:
         return bool(cls.reader.recognises(path))
 
     @classmethod
-    def wants_guard(cls, options: Mapping[str, str]) -> bool:
+    def wants_guard(cls, path: Path, options: Mapping[str, str]) -> bool:
         """Whether files meet a library that damage can break, if read so."""
         return True
 
@@ -105,10 +105,9 @@ class GuardedTable:
                 self._listed = deque(batch)
                 yield from batch
         finally:
-            # The child holds the file open until nobody lists or reads any more.
-            if reading_process.is_running:
-                with contextlib.suppress(UserError):
-                    self._ask("stop", listing=listing)
+            # Until then, the child holds the file open.
+            stop = self._request("stop", listing=listing)
+            reading_process.say(Asked(stop, self.path))
 
     def read(self, pointer: SegmentPointer, fields: Sequence[str]) -> Segment:
         """Returns what the reader reads.
@@ -154,9 +153,19 @@ class GuardedTable:
             "do": what,
             "make": f"{self.reader.__module__}:{self.reader.__qualname__}",
             "path": str(self.path),
+            "state": self._state,
             "options": self._options,
             **more,
         }
+
+
+def _state(path: Path) -> list[int]:
+    """Returns what tells a file from another that takes its place."""
+    try:
+        found = path.stat()
+    except OSError:
+        return []
+    return [found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size]
 
 
 def _tuple(shape: Optional[list[int]]) -> Optional[tuple[int, ...]]:

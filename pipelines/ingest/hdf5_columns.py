@@ -23,6 +23,8 @@ from thresher.pipelines.ingest.table_rules import MAX_ROWS, Budget, new_array
 
 # Enough for whole chunks of camera frames, little beside the budget.
 _BLOCK_BYTES = 32 << 20
+_TEXTS_AT_ONCE = 1024
+_BYTES_OF_TEXT = 64
 
 
 def row_count(dataset: Any, transposed: bool) -> int:
@@ -112,9 +114,15 @@ def _numbers(
 def _texts(dataset: Any, first: int, stop: int, budget: Budget) -> np.ndarray:
     if dataset.ndim != 1:
         raise ValueError(f"{dataset.name} holds texts of shape {list(dataset.shape)}")
-    budget.spend((stop - first) * max(dataset.dtype.itemsize, 64), str(dataset.name))
     texts = np.empty(stop - first, dtype=object)
-    texts[:] = [str(text) for text in dataset.asstr()[first:stop]]
+    for start in range(first, stop, _TEXTS_AT_ONCE):
+        end = min(start + _TEXTS_AT_ONCE, stop)
+        declared = (end - start) * max(dataset.dtype.itemsize, _BYTES_OF_TEXT)
+        budget.spend(declared, str(dataset.name))
+        some = [str(text) for text in dataset.asstr()[start:end]]
+        # How long those of varying length are is only known now.
+        budget.spend(max(sum(map(len, some)) - declared, 0), str(dataset.name))
+        texts[start - first : end - first] = some
     return texts
 
 

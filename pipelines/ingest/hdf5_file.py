@@ -31,6 +31,7 @@ REMEDY = (
 )
 _MOST_OBJECTS = 100_000
 _DEEPEST = 32
+_MOST_FOLLOWED = 16
 _LARGEST_CHUNK = 256 << 20
 _LARGEST_ATTRIBUTE = 1 << 20
 _LONGEST_ATTRIBUTE_LIST = 4096
@@ -202,7 +203,7 @@ def member_problem(group: Any, name: str) -> str:
 def link_problem(file: Any, path: str, followed: int = 0) -> str:
     """Returns why a path must not be followed; empty if it stays in the file."""
     h5py = load_h5py()
-    if followed > 16:
+    if followed > _MOST_FOLLOWED:
         return "links that lead round in a circle"
     parts = [part for part in path.split("/") if part]
     for count in range(1, len(parts) + 1):
@@ -255,10 +256,12 @@ def dtype_problem(dtype: np.dtype) -> str:
     return "" if dtype.kind in "biuf" else f"values of type {dtype}"
 
 
-def unwritten(dataset: Any) -> str:
+def unwritten(dataset: Any, followed: int = 0) -> str:
     """Returns what of a dataset was declared but never written; empty if all was."""
-    if not dataset.size or dataset.is_virtual:
+    if not dataset.size:
         return ""
+    if dataset.is_virtual:
+        return _unwritten_sources(dataset, followed)
     if dataset.chunks is None:
         stored = dataset.id.get_storage_size()
         wanted = dataset.size * dataset.dtype.itemsize
@@ -271,6 +274,23 @@ def unwritten(dataset: Any) -> str:
     )
     stored = dataset.id.get_num_chunks()
     return "" if stored >= wanted else f"{wanted:,} chunks declared, {stored:,} there"
+
+
+def _unwritten_sources(dataset: Any, followed: int) -> str:
+    """Returns the same of a virtual dataset: what it is made of, and whether of all."""
+    if followed > _MOST_FOLLOWED:
+        return "virtual datasets that lead round in a circle"
+    sources = dataset.virtual_sources()
+    told = sum(source.vspace.get_select_npoints() for source in sources)
+    if told < dataset.size:
+        return f"{dataset.size:,} values declared, {told:,} have a source"
+    for name in sorted({source.dset_name for source in sources}):
+        if name not in dataset.file:
+            return f"its source {name!r} is not there"
+        missing = unwritten(dataset.file[name], followed + 1)
+        if missing:
+            return f"its source {name!r}: {missing}"
+    return ""
 
 
 def attributes_of(thing: Any) -> Iterator[tuple[str, Any]]:

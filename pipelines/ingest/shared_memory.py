@@ -24,12 +24,16 @@ class SharedMemory:
 
     Whoever holds an array of a lent memory holds the memory. It is free for another
     segment when the last of them is gone.
+
+    Attributes:
+      handle: The file's descriptor.
+      used: Bytes that the reader has put in.
     """
 
     def __init__(self, handle: int) -> None:
         self.handle = handle
         self._map: Optional[mmap.mmap] = None
-        self._used = 0
+        self.used = 0
         self._placed: dict[int, tuple[int, np.ndarray]] = {}
         self._lent: Optional[weakref.ref] = None
 
@@ -54,9 +58,11 @@ class SharedMemory:
     # The reader's side.
 
     def reset(self) -> None:
-        """Forgets what was in it."""
-        self._used = 0
+        """Forgets what was in it, and what it mapped for much."""
+        self.used = 0
         self._placed.clear()
+        if self._map is not None and len(self._map) > KEPT_BYTES:
+            self._map = None
 
     def new_array(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Returns an array in the memory; `put_array` of it copies nothing."""
@@ -88,10 +94,12 @@ class SharedMemory:
         return start
 
     def _take(self, size: int) -> int:
-        start = -(-self._used // _ALIGNMENT) * _ALIGNMENT
-        self._used = start + size
-        if self.size < self._used:
-            os.ftruncate(self.handle, max(self._used, KEPT_BYTES))
+        start = -(-self.used // _ALIGNMENT) * _ALIGNMENT
+        self.used = start + size
+        if self.size < self.used:
+            # Twice as much each time: arrays of smaller maps hold those. What is not
+            # written takes no memory.
+            os.ftruncate(self.handle, max(2 * self.used, KEPT_BYTES))
         return start
 
     # The host's side.
@@ -103,7 +111,10 @@ class SharedMemory:
 
     def borrow(self) -> np.ndarray:
         """Returns its bytes, uint8 [size], to be let go before the next segment."""
-        return np.frombuffer(self._mapped(), np.uint8)
+        bytes_ = np.frombuffer(self._mapped(), np.uint8)
+        # Another process may hold them too: one that was forked from this one.
+        bytes_.flags.writeable = False
+        return bytes_
 
     def lend(self) -> np.ndarray:
         """Returns its bytes, uint8 [size]; it is not free while views of them live."""

@@ -7,6 +7,7 @@ nobody lists, the block behind a row that follows the one read before it.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -87,6 +88,7 @@ class ReadAhead:
         self._is_wanted = False
         # Up to here it was tried, and failed.
         self._tried = -1
+        self._lock = threading.Lock()
 
     def listed(self, block: Block, column: str) -> pa.Array:
         """Returns the texts of a column, one a line, for who lists a block.
@@ -94,13 +96,14 @@ class ReadAhead:
         Raises:
           DamagedRecordingError: A line is broken.
         """
-        self._listed = int(block.starts[-1])
         kinds = {column: pa.string()}
-        if self._is_wanted and self._kinds.get(column) == kinds[column]:
-            self._is_wanted = False
-            cells = self._parsed(block)
-            if cells is not None:
-                return cells[column]
+        with self._lock:
+            self._listed = int(block.starts[-1])
+            if self._is_wanted and self._kinds.get(column) == kinds[column]:
+                self._is_wanted = False
+                cells = self._parsed(block)
+                if cells is not None:
+                    return cells[column]
         return csv_cells(self._path, block, self._names, kinds, self._delimiter)[column]
 
     def cells(
@@ -114,6 +117,12 @@ class ReadAhead:
           stop: Behind the last row's last byte.
           kinds: The wanted columns, and what they hold.
         """
+        with self._lock:
+            return self._cells(line, start, stop, kinds)
+
+    def _cells(
+        self, line: int, start: int, stop: int, kinds: Mapping[str, pa.DataType]
+    ) -> Optional[dict[str, Cells]]:
         if kinds != self._kinds:
             self._kinds = dict(kinds)
             self._windows.clear()
@@ -137,9 +146,15 @@ class ReadAhead:
           start: First byte of the rows.
           stop: Behind their last byte.
         """
-        for window in self._windows:
+        with self._lock:
+            windows = list(self._windows)
+        for window in windows:
             rows = window.rows(start, stop)
-            if rows is not None and window.starts[rows[1]] >= min(stop, self._end):
+            if (
+                rows is not None
+                and name in window.cells
+                and window.starts[rows[1]] >= min(stop, self._end)
+            ):
                 numbers = window.whole_numbers(name)
                 return {} if numbers is None else {name: numbers[slice(*rows)]}
         return {}

@@ -243,7 +243,8 @@ def numbers_of_cells(
         _refuse_missing(path, name, first_line + row, told or "empty or NaN")
     kept = trimmed if there.all() else trimmed.filter(pa.array(there))
     if not is_text:
-        return np.asarray(kept.to_numpy(zero_copy_only=False)), there
+        # A copy, for the cells may be some of many that are held until it is gone.
+        return np.array(kept.to_numpy(zero_copy_only=False)), there
     values = _cast(kept)
     if values is None:
         row = _first_wrong(kept)

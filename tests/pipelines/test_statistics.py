@@ -19,6 +19,7 @@ from thresher.pipelines.summary import (
     summarise,
     summarised_features,
 )
+from thresher.pipelines.summary_bytes import pack, unpack
 from thresher.tests.episodes.tiny import TINY_SPEC, tiny_episode
 
 NAMES = [feature.name for feature in summarised_features(TINY_SPEC)]
@@ -55,6 +56,28 @@ def test_parts_merge_to_the_whole(sizes, widths, seed, pending):
         np.testing.assert_array_equal(said["max"], whole.max(axis=0))
         for column, median in zip(whole.T, said["quantiles"].get("q50", ())):
             assert abs((column <= median).mean() - 0.5) <= 0.05 + 1 / len(whole)
+
+
+@pytest.mark.parametrize("value", [1.0, -0.5, 123456.0, 2.0**90])
+def test_what_is_constant_stays_exactly_that(value):
+    block = np.full((7, 2), value)
+    parts = [summary_of([block[: 1 + number % 7]]) for number in range(1000)]
+    (said,) = statistics_of(merge(parts), ["x"]).values()
+    assert said["mean"] == said["min"] == said["max"] == [value] * 2
+    assert said["std"] == [0.0, 0.0]
+
+
+def test_few_bytes_wait_to_be_merged(monkeypatch):
+    rng = np.random.default_rng(0)
+    merger = SummaryMerger()
+    many = rng.normal(size=(3 * MAX_KEPT_VALUES, 8))
+    packed = pack(summary_of([many] * 4))
+    for _ in range(20):
+        merger.add(unpack(packed, [8] * 4))
+    counts, moments, values = merger._pending[0]
+    for column in (counts, moments, *values):
+        # A view would hold all of the summary's bytes.
+        assert column.base is None or column.base.base is None
 
 
 def test_wide_features_have_moments_only():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -206,7 +207,31 @@ def test_only_what_decodes_videos_has_a_process_of_its_own(write):
     assert not reading_process.is_running
     assert DelimitedTable(path, {"guarded": "true"}).contents().fields
     assert reading_process.is_running
-    assert DelimitedTable.wants_guard({"frames": "video:frame"})
+    assert DelimitedTable.wants_guard(path, {"frames": "video:frame"})
+
+
+def test_json_lines_are_parsed_where_memory_is_limited(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"x": 1}\n')
+    assert DelimitedTable.wants_guard(path, {})
+
+
+def test_threads_may_share_a_table(write):
+    rows = [f"{k // 20},{k},{k % 20}" for k in range(6000)]
+    table = DelimitedTable(write("\n".join(["e,a,b", *rows, ""])), {"episode": "e"})
+    pointers = list(table.pointers())
+
+    def read(field):
+        return [
+            table.read(pointer, [field]).streams[field].values.tolist()
+            for pointer in pointers
+        ]
+
+    with ThreadPoolExecutor(4) as pool:
+        for field, found in zip("abab", pool.map(read, "abab")):
+            for number, values in enumerate(found):
+                first = 20 * number if field == "a" else 0
+                assert values == [*range(first, first + 20)]
 
 
 def test_columns_that_are_missing_are_told(write):

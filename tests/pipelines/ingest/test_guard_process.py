@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from thresher.pipelines.ingest import guard_process, guard_wire
 from thresher.pipelines.ingest.guard_process import reading_process
 from thresher.pipelines.ingest.guard_wire import Wire
 from thresher.pipelines.ingest.hdf5 import Hdf5Table
@@ -111,6 +113,95 @@ def test_who_is_interrupted_reads_on_rightly(table, monkeypatch):
 
 def _interrupted(*_):
     raise KeyboardInterrupt
+
+
+def test_who_is_interrupted_while_the_child_starts_reads_on_rightly(table, monkeypatch):
+    pointers = [pointer for pointer, _ in zip(table.pointers(), range(5))]
+    reading_process.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(Wire, "receive", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            table.read(pointers[0], [])
+    assert [_own(table.read(pointer, [])) for pointer in pointers] == [*range(5)]
+
+
+def test_a_listing_thrown_away_in_the_middle_of_a_question_takes_no_answer(
+    table, monkeypatch
+):
+    pointers = [pointer for pointer, _ in zip(table.pointers(), range(9))]
+    holder = [table.pointers()]
+    next(holder[0])
+    # A cycle, which only the garbage collector finds.
+    holder.append(holder)
+    del holder
+    receive = Wire.receive
+
+    def collecting(wire):
+        gc.collect()
+        return receive(wire)
+
+    monkeypatch.setattr(Wire, "receive", collecting)
+    assert [_own(table.read(pointer, [])) for pointer in pointers] == [*range(9)]
+
+
+def test_an_answer_that_makes_no_sense_ends_the_child(table, monkeypatch):
+    table.contents()
+    monkeypatch.setattr(guard_process, "_DYING_SECONDS", 0.2)
+    monkeypatch.setattr(guard_wire, "_LONGEST_MESSAGE", 10)
+    with pytest.raises(DamagedRecordingError, match="its answers make no sense"):
+        table.contents()
+    assert not reading_process.is_running
+
+
+def test_an_interrupt_that_reaches_the_child_is_not_charged_to_an_episode(table):
+    for pointer, _ in zip(table.pointers(), range(6)):
+        os.kill(reading_process._process.pid, signal.SIGINT)
+        assert _own(table.read(pointer, [])) == pointer.rows
+
+
+def test_a_file_that_takes_anothers_place_is_read_anew(episodes, tmp_path):
+    h5py = pytest.importorskip("h5py")
+    pointers = Hdf5Table(episodes, {}).pointers()
+    pointer = next(pointers)
+    with h5py.File(tmp_path / "other", "w") as file:
+        file["data/demo_0/q"] = np.full((50, 4), 77.0)
+    (tmp_path / "other").replace(episodes)
+    segment = Hdf5Table(episodes, {}).read(pointer, ["q"])
+    assert (segment.streams["q"].values == 77).all()
+
+
+def test_many_columns_have_room(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "wide.hdf5"
+    with h5py.File(path, "w") as file:
+        for number in range(400):
+            file[f"data/demo_0/f{number}"] = np.full((500, 64), number, np.float64)
+    table = Hdf5Table(path, {})
+    names = [f"f{number}" for number in range(400)]
+    pointer = next(table.pointers())
+    for _ in range(3):
+        streams = table.read(pointer, names).streams
+        assert all((streams[f"f{n}"].values == n).all() for n in (0, 200, 399))
+
+
+def test_what_is_read_cannot_be_written(table):
+    streams = table.read(next(table.pointers()), []).streams
+    assert not streams["own"].values.flags.writeable
+
+
+def test_a_child_that_cannot_be_started_leaves_nothing_open(table, monkeypatch):
+    reading_process.close()
+    folder = Path("/proc/self/fd")
+    before = len(list(folder.iterdir()))
+    monkeypatch.setattr(guard_process.subprocess, "Popen", _refused)
+    for _ in range(3):
+        with pytest.raises(OSError, match="no process"):
+            table.contents()
+    assert len(list(folder.iterdir())) == before
+
+
+def _refused(*_, **__):
+    raise OSError("no process")
 
 
 def test_a_listing_goes_on_after_a_crash(table):

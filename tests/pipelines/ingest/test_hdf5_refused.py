@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from thresher.pipelines.ingest import table_rules
 from thresher.pipelines.ingest.hdf5 import Hdf5Table
 from thresher.pipelines.ingest.recording import DamagedRecordingError
 from thresher.tests.pipelines.ingest.tables import all_fields, assert_equal
@@ -45,6 +46,48 @@ def test_links_must_stay_in_the_file(tmp_path):
             DamagedRecordingError, match=f"{name} is not read.*{reason}"
         ):
             table.read(pointer, [name])
+
+
+def test_a_virtual_dataset_is_as_whole_as_its_sources(tmp_path):
+    """Found by review: what was never written came as what was in memory before."""
+    path = tmp_path / "virtual.hdf5"
+    with h5py.File(path, "w", libver="latest") as file:
+        file["whole"] = np.arange(6.0)
+        never = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        never.set_chunk((3,))
+        never.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        space = h5py.h5s.create_simple((6,))
+        h5py.h5d.create(file.id, b"torn", h5py.h5t.IEEE_F64LE, space, never)
+        for name, source, rows in (
+            ("sound", "whole", 6),
+            ("unwritten", "torn", 6),
+            ("short", "whole", 4),
+            ("nowhere", "gone", 6),
+        ):
+            layout = h5py.VirtualLayout(shape=(6,), dtype="f8")
+            layout[:rows] = h5py.VirtualSource(".", source, shape=(6,))[:rows]
+            group = file.require_group("data/demo_0")
+            group.create_virtual_dataset(name, layout)
+    table = Hdf5Table(path, {})
+    pointer = next(table.pointers())
+    assert_equal(table.read(pointer, ["sound"]), "sound", np.arange(6.0))
+    for name, reason in {
+        "unwritten": "source 'torn': 2 chunks declared, 0 there",
+        "short": "6 values declared, 4 have a source",
+        "nowhere": "source 'gone' is not there",
+    }.items():
+        with pytest.raises(DamagedRecordingError, match=reason):
+            table.read(pointer, [name])
+
+
+def test_texts_count_as_long_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(table_rules.Budget.__init__, "__defaults__", (1 << 20,))
+    path = tmp_path / "texts.hdf5"
+    with h5py.File(path, "w") as file:
+        file["data/demo_0/words"] = ["x" * 10_000] * 200
+    table = Hdf5Table(path, {"guarded": "false"})
+    with pytest.raises(DamagedRecordingError, match="declares 1,9"):
+        table.read(next(table.pointers()), ["words"])
 
 
 def test_objects_and_compounds_are_refused(tmp_path):

@@ -58,9 +58,9 @@ def test_an_array_that_was_made_there_is_not_copied(sides, dtype):
     second = reader.new_array((2 * KEPT_BYTES,), np.dtype(np.uint8))
     first[:] = np.ones((3, 5), dtype)
     second[:] = 7
-    used = reader._used
+    used = reader.used
     at_first, at_second = reader.put_array(first), reader.put_array(second)
-    assert reader._used == used
+    assert reader.used == used
     np.testing.assert_array_equal(_seen(host, at_first, first), first)
     assert (_seen(host, at_second, second) == 7).all()
 

@@ -164,15 +164,11 @@ def rate(results: Results, runner: str, size: str, episodes: int) -> Rate:
     """
     small, few = _HANDFULS[size]
 
-    def middle(which: str, field: str) -> float:
-        return median(one[field] for one in results.all(f"rate/{runner}/{which}/"))
-
-    def beyond(field: str) -> float:
-        return (episodes - few) / (middle(size, field) - middle(small, field))
-
+    prefix, others = f"rate/{runner}", episodes - few
+    startup = [one["seconds"] for one in results.all(f"{prefix}/{small}/")]
     return Rate(
-        middle(small, "seconds"),
-        beyond("seconds"),
-        beyond("cpu_seconds"),
-        len(results.all(f"rate/{runner}/{size}/")),
+        median(startup),
+        others / results.beyond(prefix, (small, size), "seconds"),
+        others / results.beyond(prefix, (small, size), "cpu_seconds"),
+        len(results.all(f"{prefix}/{size}/")),
     )

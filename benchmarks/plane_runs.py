@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import psutil
@@ -54,6 +55,14 @@ class Results:
     def one(self, what: str) -> dict[str, Any]:
         """Returns a record; empty if it was not measured."""
         return self._found.get(what, {})
+
+    def beyond(self, prefix: str, sizes: tuple[str, str], field: str) -> float:
+        """Returns the median of a field at a size, less that at a small one."""
+        few, all_ = (
+            median(one[field] for one in self.all(f"{prefix}/{size}/"))
+            for size in sizes
+        )
+        return all_ - few
 
 
 @dataclasses.dataclass(frozen=True)

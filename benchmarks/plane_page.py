@@ -67,12 +67,19 @@ def _targets(results: Results) -> str:
 
 {_table(["", "asked", "measured", ""], rows)}
 
-They were set when TFDS+Beam made about {THOUGHT} episodes a second, so that ten times
-are {10 * THOUGHT}. It makes more here, and to a peer that fast two of them are out of
-reach: TFDS alone takes longer than a tenth of its builder's time to encode and
-serialise an episode, and a hundredth of it is no time to read, check, write and prove
-one. Where pictures weigh what robots record, TFDS encodes them and Thresher passes them
+They were set when TFDS+Beam made about {THOUGHT} episodes a second.{_left(results)}
+Where pictures weigh what robots record, TFDS encodes them and Thresher passes them
 on."""
+
+
+def _left(results: Results) -> str:
+    """Tells what a target leaves for an episode if the peer is as fast as here."""
+    if not results.all("rate/tfds beam/all/"):
+        return ""
+    peer = rate(results, "tfds beam", "all", EPISODES).core
+    return f""" Here it
+makes {peer:.0f}: ten times that leave {1e3 / peer / 10:.2f} ms to read, check, write
+and prove an episode; a hundred times that, {1e6 / peer / 100:.0f} µs to copy one."""
 
 
 def _processor() -> str:

@@ -173,7 +173,7 @@ def outcome(path: Path, mapping: LogMapping) -> str:
     try:
         open_recording(opened).contents()
         recording = open_recording(opened)
-        origin = Origin(path.name, "", recording.format)
+        origin = Origin(path.name, recording.format)
         conversion = Conversion(recording, mapping, origin)
         results = list(conversion.results())
     except UserError:

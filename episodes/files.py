@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from thresher.episodes.errors import UserError
@@ -58,8 +58,13 @@ def require_plain(path: Path) -> None:
 
 def sha256_file(path: Path) -> str:
     """Returns the SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    return sha256_blocks(blocks_of(path))
+
+
+def sha256_blocks(blocks: Iterable[bytes]) -> str:
+    """Returns the SHA-256 of bytes that come in blocks, as hexadecimal digits."""
     digest = hashlib.sha256()
-    for block in blocks_of(path):
+    for block in blocks:
         digest.update(block)
     return digest.hexdigest()
 

@@ -4,32 +4,36 @@ A file holds the spec (metadata record 'thresher.spec'), then one chunk an episo
 the episode's metadata on '/episode' (JSON), its numbers on '/step' (protobuf), and
 each camera on '/observation/…' (foxglove.CompressedImage). Since a chunk is written
 whole and flushed when its episode ends, a killed writer loses at most the episode
-under way; what a file without its footer holds is read like any other.
+under way; what a file without its footer holds is read like any other. A log of
+episodes that were converted ends with the digest of what they were converted from.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import io
 import json
 import os
 import struct
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-import zstandard
 from mcap.data_stream import ReadDataStream
 from mcap.opcode import Opcode
-from mcap.records import Channel, Chunk, Metadata, Statistics
+from mcap.records import Chunk, Metadata, Statistics
 from mcap.writer import CompressionType, Writer
 
 from thresher.episodes.episode import Episode
 from thresher.episodes.errors import UserError
 from thresher.episodes.images import EncodedImages
+from thresher.episodes.log_chunks import messages_of, topics_of, uncompressed
+from thresher.episodes.log_source import (
+    SOURCE_METADATA,
+    source_digest,
+    source_record,
+)
 from thresher.episodes.metadata import EpisodeMetadata
 from thresher.episodes.spec import EpisodeSpec, FeatureSpec
 from thresher.episodes.step_message import (
@@ -52,10 +56,6 @@ _EPISODE_SCHEMA = {
     },
 }
 _RECORD_HEADER = struct.Struct("<BQ")
-# No episode is larger: whoever reads one holds it in memory.
-_MOST_EPISODE_BYTES = 1 << 31
-# Channel, sequence, log time, publish time.
-_MESSAGE_HEAD_BYTES = 2 + 4 + 8 + 8
 
 
 class DamagedLogError(UserError):
@@ -150,6 +150,13 @@ class RawLogWriter:
     def _add(self, topic: str, time: int, data: bytes) -> None:
         self._mcap.add_message(self._channels[topic], time, data, time)
 
+    def tell_source(self, digest: str) -> None:
+        """Says the SHA-256 of the recording that all episodes were converted from.
+
+        Reading gives it to each episode that names a converter and no digest.
+        """
+        self._mcap.add_metadata(SOURCE_METADATA, source_record(digest))
+
     def close(self) -> None:
         """Writes the index and closes the file; it survives a power cut from here."""
         self._mcap.finish()
@@ -239,6 +246,10 @@ class RawLogReader:
                 "the file from its source, or leave the episode in quarantine"
             ) from error
 
+    @functools.cached_property
+    def _source_digest(self) -> str:
+        return source_digest(self._path)
+
     def _read_head(self) -> tuple[EpisodeSpec, StepMessage, dict[int, str]]:
         """Returns the spec and, if there is an episode, the topics by channel id."""
         found: tuple[EpisodeSpec, StepMessage] | None = None
@@ -258,7 +269,7 @@ class RawLogReader:
                         said = metadata.metadata
                         found = _read_spec(said["spec"], said["digest"])
                 elif opcode == Opcode.CHUNK:
-                    return (*self._checked(found), _topics(Chunk.read(stream)))
+                    return (*self._checked(found), topics_of(Chunk.read(stream)))
         return (*self._checked(found), {})
 
     def _checked(
@@ -299,7 +310,7 @@ class RawLogReader:
         messages: dict[str, list[bytes]] = {
             topic: [] for topic in self._topics.values()
         }
-        for channel, data in _messages(_uncompressed(chunk)):
+        for channel, data in messages_of(uncompressed(chunk)):
             messages[self._topics[channel]].append(data)
         return messages
 
@@ -311,57 +322,18 @@ class RawLogReader:
                 self._image.decode(message) for message in messages[f"/{feature.name}"]
             )
             steps[feature.name] = EncodedImages(frames, feature.encoding)
-        episode = Episode(steps, EpisodeMetadata.from_dict(summary["metadata"]))
+        metadata = EpisodeMetadata.from_dict(summary["metadata"])
+        provenance = metadata.provenance
+        if provenance.converter and not provenance.source_digest:
+            told = dataclasses.replace(provenance, source_digest=self._source_digest)
+            metadata = dataclasses.replace(metadata, provenance=told)
+        episode = Episode(steps, metadata)
         if episode.episode_id != summary["episode_id"]:
             raise ValueError(
                 f"its content has the id {episode.episode_id}, its record says "
                 f"{summary['episode_id']}"
             )
         return episode
-
-
-def _uncompressed(chunk: Chunk) -> bytes:
-    """Returns a chunk's records, their checksum checked."""
-    data = _decompressed(chunk)
-    if zlib.crc32(data) != chunk.uncompressed_crc:
-        raise ValueError("its chunk fails its checksum")
-    return data
-
-
-def _decompressed(chunk: Chunk) -> bytes:
-    data: bytes = chunk.data
-    if chunk.compression == "zstd":
-        # A damaged size could ask for any amount of memory.
-        size = zstandard.frame_content_size(data)
-        if max(size, chunk.uncompressed_size) > _MOST_EPISODE_BYTES:
-            raise ValueError(f"it says it unpacks to {size:,} bytes")
-        data = zstandard.ZstdDecompressor().decompress(
-            data, max_output_size=chunk.uncompressed_size
-        )
-    elif chunk.compression:
-        raise ValueError(f"its compression is {chunk.compression!r}")
-    return data
-
-
-def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yields (channel id, content) of the message records of a chunk.
-
-    The library's own reader builds an object of each record, at five times the cost.
-    """
-    for opcode, start, stop in _chunk_records(data):
-        if opcode == Opcode.MESSAGE:
-            channel = int.from_bytes(data[start : start + 2], "little")
-            yield channel, data[start + _MESSAGE_HEAD_BYTES : stop]
-
-
-def _chunk_records(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yields (opcode, start, stop) of the content of every record of a chunk."""
-    position = 0
-    while position < len(data):
-        opcode, length = _RECORD_HEADER.unpack_from(data, position)
-        start = position + _RECORD_HEADER.size
-        position = start + length
-        yield opcode, start, position
 
 
 def _images(spec: EpisodeSpec) -> list[FeatureSpec]:
@@ -385,14 +357,3 @@ def _summary(episode: Episode) -> dict[str, Any]:
         "num_steps": episode.num_steps,
         "metadata": episode.metadata.to_dict(),
     }
-
-
-def _topics(chunk: Chunk) -> dict[int, str]:
-    # Where the first episode is damaged, the others can still be read.
-    data = _decompressed(chunk)
-    channels = [
-        Channel.read(ReadDataStream(io.BytesIO(data[start:stop])))
-        for opcode, start, stop in _chunk_records(data)
-        if opcode == Opcode.CHANNEL
-    ]
-    return {channel.id: channel.topic for channel in channels}

@@ -12,13 +12,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from thresher.pipelines.unit import Kind, Unit, note_file
+from thresher.pipelines.unit_progress import SUFFIX, progress_file, told_progress
 
 
 class Arrivals:
-    """Keeps track of the units of a stage that are done."""
+    """Keeps track of the units of a stage that are done, or tell how far they are."""
 
     def __init__(self, units: Sequence[Unit]) -> None:
         self.done: list[Unit] = []
+        self._under_way: list[Unit] = []
         self._missing: dict[Path, dict[str, Unit]] = {}
         for unit in units:
             path = unit.path
@@ -39,13 +41,28 @@ class Arrivals:
           The units that are done and were not at the last look.
         """
         arrived: list[Unit] = []
+        under_way: list[Unit] = []
         for folder, names in self._missing.items():
-            if names:
-                arrived += [
-                    names.pop(name) for name in file_names(folder) if name in names
-                ]
+            for name in file_names(folder) if names else ():
+                if name in names:
+                    arrived.append(names.pop(name))
+                elif name.endswith(SUFFIX) and name[: -len(SUFFIX)] in names:
+                    under_way.append(names[name[: -len(SUFFIX)]])
         self.done += arrived
+        # A unit may have ended between its being told of and its file's being listed.
+        ended = {id(unit) for unit in arrived}
+        self._under_way = [unit for unit in under_way if id(unit) not in ended]
         return arrived
+
+    def part_done(self) -> int:
+        """Returns how much is done of the units that were seen under way."""
+        return sum(told_progress(unit) for unit in self._under_way)
+
+    def forget_progress(self) -> None:
+        """Removes what units of an earlier session told, which was killed meanwhile."""
+        for unit in self._under_way:
+            progress_file(unit).unlink(missing_ok=True)
+        self._under_way = []
 
 
 def file_names(folder: Path) -> Iterator[str]:

@@ -119,6 +119,7 @@ def run_stage(
     arrivals.look()
     # What an earlier session left unread says nothing about this one.
     take_notes(arrivals.missing)
+    arrivals.forget_progress()
     total = sum(unit.size for unit in units)
     already = sum(unit.size for unit in arrivals.done)
     # Without workers, units run in this process.
@@ -267,14 +268,15 @@ def _watching(
 ) -> Iterator[None]:
     """Moves the bar by the files that are there, whoever wrote them."""
     stop = threading.Event()
-    done = sum(unit.size for unit in arrivals.done)
+    done = shown = sum(unit.size for unit in arrivals.done)
 
     def look() -> None:
-        nonlocal done
-        arrived = arrivals.look()
-        if arrived and arrivals.missing:  # the last word is the stage's
-            done += sum(unit.size for unit in arrived)
-            bar.update(done, note(arrivals.done))
+        nonlocal done, shown
+        done += sum(unit.size for unit in arrivals.look())
+        reached = done + arrivals.part_done()
+        if reached != shown and arrivals.missing:  # the last word is the stage's
+            shown = reached
+            bar.update(reached, note(arrivals.done))
 
     def watch() -> None:
         pause = _POLL_SECONDS

@@ -50,12 +50,10 @@ class Origin:
 
     Attributes:
       name: Its path below its source's root.
-      digest: SHA-256 of its bytes.
       format: The reader's name of its format.
     """
 
     name: str
-    digest: str
     format: str
 
 
@@ -72,6 +70,7 @@ class Conversion:
     ) -> None:
         self.ledger = Ledger()
         self.damage = ""
+        self._table_bytes = 0
         self._recording = recording
         self._mapping = mapping
         self._origin = origin
@@ -80,6 +79,10 @@ class Conversion:
     def not_asked_for(self) -> Mapping[str, int]:
         """Messages of topics that the mapping does not name, by topic."""
         return dict(getattr(self._recording, "not_asked_for", {}))
+
+    def bytes_read(self) -> int:
+        """Returns about how many of the recording's bytes were read, for progress."""
+        return self._table_bytes or int(getattr(self._recording, "bytes_read", 0))
 
     def results(self) -> Iterator[Union[Assembled, Refused]]:
         """Yields episodes and refusals in the recording's order.
@@ -133,6 +136,7 @@ class Conversion:
     def _of_table(self, table: EpisodeTable) -> Iterator[Union[Assembled, Refused]]:
         self._require_alignment(table)
         for pointer in self._pointers(table):
+            self._table_bytes += pointer.size_bytes
             try:
                 segment = table.read(pointer, self._mapping.all_fields())
             except DamagedRecordingError as error:
@@ -203,7 +207,6 @@ class Conversion:
         provenance = Provenance(
             source_file=self._origin.name,
             position=segment.position,
-            source_digest=self._origin.digest,
             converter=f"thresher.ingest {self._origin.format}",
             converter_revision=revision(self._mapping),
         )

@@ -27,6 +27,7 @@ from thresher.pipelines.ingest.recording import (
     SegmentPointer,
     Stream,
 )
+from thresher.pipelines.ingest.sources import size_of
 from thresher.pipelines.ingest.table_rules import (
     Budget,
     check_fields,
@@ -102,8 +103,9 @@ class EnvLoggerReader:
     def pointers(self) -> Iterator[SegmentPointer]:
         """Yields episodes in the order of their recording."""
         with self._opened() as reader:
+            each = size_of(self.path) // max(1, len(reader.episodes))
             for number, episode in enumerate(reader.episodes):
-                yield SegmentPointer(f"episode {number}", len(episode))
+                yield SegmentPointer(f"episode {number}", len(episode), each)
 
     def read(self, pointer: SegmentPointer, fields: Sequence[str]) -> Segment:
         """Returns one episode: N observations, N - 1 actions, rewards and discounts.

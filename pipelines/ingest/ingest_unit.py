@@ -15,10 +15,12 @@ from thresher.episodes.files import atomic_write
 from thresher.episodes.raw_log import SUFFIX, RawLogWriter
 from thresher.pipelines.ingest.assemble import Assembled
 from thresher.pipelines.ingest.convert import Conversion, Origin, revision
+from thresher.pipelines.ingest.digest_beside import DigestBeside
 from thresher.pipelines.ingest.formats import open_recording
 from thresher.pipelines.ingest.mapping import LogMapping
 from thresher.pipelines.ingest.report import RecordingReport
-from thresher.pipelines.ingest.sources import Found, digest_of, size_of, state_of
+from thresher.pipelines.ingest.sources import Found, size_of, state_of
+from thresher.pipelines.unit_progress import telling
 
 REPORTS = ".reports"
 
@@ -49,6 +51,7 @@ class IngestUnit:
 
     def run(self) -> None:
         """Writes the raw log, then the report."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         self._forget()
         report = self._report()
         atomic_write(self.path, report.to_json())
@@ -70,31 +73,44 @@ class IngestUnit:
             recording = open_recording(
                 self.found.path, self.mapping.options, self.mapping.format
             )
-            report = dataclasses.replace(
-                report, format=recording.format, sha256=digest_of(self.found.path)
-            )
-            return self._ingest(recording, report)
-        except UserError as error:
-            return dataclasses.replace(report, error=str(error))
-        except OSError:
-            # The disk's trouble, not the recording's: the stage tells it and stops.
-            raise
-        # A damaged file can break its format's library in ways nobody listed; whatever
-        # it is, it must not take the other recordings with it.
         except Exception as error:  # noqa: BLE001
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            return dataclasses.replace(
-                report,
-                error=f"{self.found.path} cannot be read: {type(error).__name__}: "
-                f"{error} (at {Path(last.filename).name}:{last.lineno}); copy it "
-                "again, and report it if it is sound",
-            )
-
-    def _ingest(self, recording: Any, report: RecordingReport) -> RecordingReport:
-        origin = Origin(self.found.name, report.sha256, recording.format)
+            return dataclasses.replace(report, error=self._why(error))
+        report = dataclasses.replace(report, format=recording.format)
+        origin = Origin(self.found.name, recording.format)
         conversion = Conversion(recording, self.mapping, origin)
+        read = conversion.bytes_read
+        with telling(self, read), DigestBeside(self.found.path, read) as digest:
+            try:
+                report = self._ingest(conversion, report, digest)
+            except Exception as error:  # noqa: BLE001
+                report = dataclasses.replace(report, error=self._why(error))
+            return dataclasses.replace(report, sha256=digest.result())
+
+    def _why(self, error: Exception) -> str:
+        """Returns what the report says of what stopped the ingest of a recording.
+
+        A damaged file can break its format's library in ways nobody listed; whatever it
+        is, it must not take the other recordings with it.
+
+        Raises:
+          OSError: The disk's trouble, not the recording's; the stage tells it.
+        """
+        if isinstance(error, UserError):
+            return str(error)
+        if isinstance(error, OSError):
+            raise error
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        return (
+            f"{self.found.path} cannot be read: {type(error).__name__}: {error} (at "
+            f"{Path(last.filename).name}:{last.lineno}); copy it again, and report it "
+            "if it is sound"
+        )
+
+    def _ingest(
+        self, conversion: Conversion, report: RecordingReport, digest: DigestBeside
+    ) -> RecordingReport:
         gathered = _Gathered()
-        with self._writing() as writer:
+        with self._writing(digest) as writer:
             for result in conversion.results():
                 if isinstance(result, Assembled):
                     writer().write(result.episode)
@@ -115,7 +131,7 @@ class IngestUnit:
         )
 
     @contextmanager
-    def _writing(self) -> Iterator[Any]:
+    def _writing(self, digest: DigestBeside) -> Iterator[Any]:
         """Gives a function that returns the writer; the log appears whole, or not."""
         opened: Optional[RawLogWriter] = None
 
@@ -135,6 +151,7 @@ class IngestUnit:
                 self._partial.unlink(missing_ok=True)
             raise
         if opened is not None:
+            opened.tell_source(digest.result())
             opened.close()
             self._partial.replace(self.log)
 

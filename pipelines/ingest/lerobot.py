@@ -28,6 +28,7 @@ from thresher.pipelines.ingest.recording import (
     SegmentPointer,
     Stream,
 )
+from thresher.pipelines.ingest.sources import size_of
 from thresher.pipelines.ingest.table_rules import (
     MAX_ROWS,
     Budget,
@@ -135,8 +136,10 @@ class LeRobotReader:
     def pointers(self) -> Iterator[SegmentPointer]:
         """Yields episodes by their numbers, as the metadata list them."""
         _, episodes, _ = self._meta()
+        frames = sum(episode.length for episode in episodes.values())
+        each = size_of(self.path) / max(1, frames)
         for position, episode in episodes.items():
-            yield SegmentPointer(position, episode.length)
+            yield SegmentPointer(position, episode.length, int(each * episode.length))
 
     def read(self, pointer: SegmentPointer, fields: Sequence[str]) -> Segment:
         """Returns one episode; the clock is its column `timestamp`.

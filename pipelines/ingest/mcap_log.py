@@ -118,6 +118,7 @@ class McapLog(TopicLog):
 
     def _timed(self, stretch: Stretch, start: int, channels: set[int]) -> list[Timed]:
         found: list[Timed] = []
+        self.bytes_read += stretch.length
         try:
             content = self._records(stretch)
             for opcode, at, end in split_records(content):

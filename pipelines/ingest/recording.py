@@ -143,11 +143,13 @@ class MessageLog(Protocol):
       path: The file or folder.
       format: The format's name, for people.
       not_asked_for: After `messages`: how many messages other topics had, by topic.
+      bytes_read: How far `messages` has come; about the bytes of its files at the end.
     """
 
     path: Path
     format: str
     not_asked_for: Mapping[str, int]
+    bytes_read: int
 
     def contents(self) -> Contents:
         """Returns what is inside, having read it once."""

@@ -111,6 +111,7 @@ class Ros1Bag(TopicLog):
     ) -> list[Timed]:
         path, skeleton = self._parts[part]
         found: list[Timed] = []
+        self.bytes_read += place.length
         try:
             with open(path, "rb") as file:
                 content = read_chunk(file, place)

@@ -154,6 +154,7 @@ class Ros2Bag(TopicLog):
         ]
         for part, message in merged(logs):
             number = self._numbers.get((part, message.channel), -1)
+            self.bytes_read = sum(log.bytes_read for log in self._parts)
             yield message._replace(channel=number)
         for log in self._parts:
             self.not_asked_for.update(log.not_asked_for)
@@ -170,6 +171,7 @@ class Ros2Bag(TopicLog):
         """Yields a file's messages; that its end is missing is kept for the end."""
         ours = {c for (p, c), n in self._numbers.items() if p == part and n in channels}
         log.not_asked_for.clear()
+        log.bytes_read = 0
         try:
             yield from log.raw(ours)
         except DamagedRecordingError as error:

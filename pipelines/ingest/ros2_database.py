@@ -47,6 +47,7 @@ class Ros2Database:
     def __init__(self, path: Path, distro: str, compressed_messages: bool) -> None:
         self.path = path
         self.not_asked_for: Counter[str] = Counter()
+        self.bytes_read = 0
         self._distro = distro
         self._compressed = compressed_messages
 
@@ -139,6 +140,7 @@ class Ros2Database:
             wanted = sorted(channels)
             query = _MESSAGES.format(",".join("?" * len(wanted)))
             for topic, time, data in connection.execute(query, wanted):
+                self.bytes_read += len(data) if isinstance(data, bytes) else 0
                 yield self._timed(topic, time, data)
 
     def _count_others(self, connection: sqlite3.Connection, channels: set[int]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from thresher.episodes.errors import UserError
-from thresher.episodes.files import sha256_file
+from thresher.episodes.files import blocks_of, sha256_blocks
 from thresher.pipelines.ingest.formats import find_recordings
 
 
@@ -69,12 +69,17 @@ def state_of(path: Path) -> str:
     return "\n".join(parts)
 
 
-def digest_of(path: Path) -> str:
-    """Returns the SHA-256 of a file, or of a folder's names and their SHA-256s."""
+def digest_of(path: Path, blocks: Callable[[Path], Iterator[bytes]] = blocks_of) -> str:
+    """Returns the SHA-256 of a file, or of a folder's names and their SHA-256s.
+
+    Args:
+      path: The recording.
+      blocks: Reads a file.
+    """
     if path.is_file():
-        return sha256_file(path)
+        return sha256_blocks(blocks(path))
     digest = hashlib.sha256()
     for file in files_of(path):
         name = file.relative_to(path).as_posix()
-        digest.update(f"{sha256_file(file)} {name}\n".encode())
+        digest.update(f"{sha256_blocks(blocks(file))} {name}\n".encode())
     return digest.hexdigest()

@@ -52,6 +52,7 @@ class TopicLog(abc.ABC):
       path: The file or folder.
       format: The format's name.
       not_asked_for: After `messages`: how many messages other topics had, by topic.
+      bytes_read: How far `messages` has come.
     """
 
     format = ""
@@ -60,6 +61,7 @@ class TopicLog(abc.ABC):
         self.path = path
         self.options = options
         self.not_asked_for: Counter[str] = Counter()
+        self.bytes_read = 0
         self._decoders: dict[int, Decoder | str] = {}
 
     @abc.abstractmethod
@@ -70,7 +72,7 @@ class TopicLog(abc.ABC):
     def raw(self, channels: set[int]) -> Iterator[Timed]:
         """Yields the messages of these channels, undecoded, in the order of time.
 
-        Counts the others in `not_asked_for`.
+        Counts the others in `not_asked_for`, and the bytes of all in `bytes_read`.
 
         Raises:
           DamagedRecordingError: At the end, if the end is missing.
@@ -95,6 +97,7 @@ class TopicLog(abc.ABC):
         chosen = {n for n, channel in channels.items() if channel.topic in readers}
         numbers: Counter[str] = Counter()
         self.not_asked_for.clear()
+        self.bytes_read = 0
         for raw in self.raw(chosen):
             if raw.channel < 0:
                 yield Message("", raw.time_ns, {}, str(self.path), raw.problem)

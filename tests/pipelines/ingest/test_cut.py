@@ -57,7 +57,7 @@ class Log:
 
 def _convert(tmp_path, log, text=MAPPING):
     mapping = load_mapping(write_mapping(tmp_path, text))
-    conversion = Conversion(log, mapping, Origin("memory", "", "memory"))
+    conversion = Conversion(log, mapping, Origin("memory", "memory"))
     results = list(conversion.results())
     ledger = conversion.ledger
     assert ledger.read == ledger.used + sum(ledger.dropped.values())

@@ -36,9 +36,7 @@ def _ros2_bag(folder):
 def test_logs_have_read_about_all_of_their_bytes_at_the_end(tmp_path, make):
     path = make(tmp_path)
     log = open_recording(path, {}, "")
-    reached = []
-    for _ in log.messages([log.topics()[0]]):
-        reached.append(log.bytes_read)
+    reached = [log.bytes_read for _ in log.messages([log.topics()[0]])]
     assert reached == sorted(reached)
     assert reached[0] < reached[-1]
     # The rest are heads and indexes; of a database, other topics' messages.

@@ -17,6 +17,7 @@ from thresher.benchmarks.plane_derive import (
     measure_queries,
     measure_verify,
 )
+from thresher.benchmarks.plane_floor import measure_floor
 from thresher.benchmarks.plane_growth import measure_growth, measure_plans
 from thresher.benchmarks.plane_inputs import made_inputs
 from thresher.benchmarks.plane_memory import measure_memory
@@ -26,6 +27,7 @@ from thresher.benchmarks.plane_runs import Results
 
 REPEATED = {
     "rates": measure_rates,
+    "floor": measure_floor,
     "long": measure_long,
     "trial": measure_trial,
     "derive": measure_derive,

@@ -28,7 +28,7 @@ import numpy as np
 from mcap.writer import CompressionType
 from mcap.writer import Writer as McapWriter
 
-from thresher.benchmarks.fuzz_tables import mutations
+from thresher.benchmarks.damage import mutations
 from thresher.benchmarks.sound_logs import (
     arm_ros2_rows,
     arm_rows,

@@ -5,66 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from thresher.benchmarks.sound_tables import ENVLOGGER_STEPS as STEPS
+from thresher.benchmarks.sound_tables import write_envlogger
 from thresher.episodes.errors import UserError
 from thresher.pipelines.ingest import optional
 from thresher.pipelines.ingest.envlogger import EnvLoggerReader, EnvLoggerTable
 from thresher.pipelines.ingest.recording import DamagedRecordingError
 from thresher.tests.pipelines.ingest.tables import assert_equal, read_all
 
-STEPS = 4
-
-
-def _world():
-    import dm_env
-    from dm_env import specs
-
-    class Counting(dm_env.Environment):
-        def reset(self):
-            self.count = 0
-            return dm_env.restart(self._seen())
-
-        def step(self, action):
-            self.count += 1
-            if self.count == STEPS:
-                return dm_env.termination(1.0, self._seen())
-            return dm_env.transition(0.1 * self.count, self._seen())
-
-        def _seen(self):
-            return {
-                "pos": np.array([self.count, 1.5], np.float32),
-                "image": np.full((4, 5, 3), self.count, np.uint8),
-                "deep": {"tick": np.int64(self.count)},
-            }
-
-        def observation_spec(self):
-            return {
-                "pos": specs.Array((2,), np.float32),
-                "image": specs.Array((4, 5, 3), np.uint8),
-                "deep": {"tick": specs.Array((), np.int64)},
-            }
-
-        def action_spec(self):
-            return specs.BoundedArray((3,), np.float32, -1, 1)
-
-    return Counting()
-
 
 @pytest.fixture
 def log(tmp_path):
-    envlogger = pytest.importorskip("envlogger")
-    logger = envlogger.EnvLogger(
-        _world(),
-        data_directory=str(tmp_path),
-        metadata={"robot": "counter"},
-        step_fn=lambda timestep, action, env: {"time": 0.5 * env.count},
-        episode_fn=lambda timestep, action, env: {"success": timestep.last()},
-    )
-    with logger as env:
-        for _ in range(2):
-            timestep = env.reset()
-            while not timestep.last():
-                timestep = env.step(np.full(3, env.count, np.float32))
-    return tmp_path
+    pytest.importorskip("envlogger")
+    return write_envlogger(tmp_path)
 
 
 def test_actions_fall_into_the_place_of_the_observation_they_followed(log):

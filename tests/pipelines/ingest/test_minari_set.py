@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import warnings
 
-import numpy as np
 import pytest
 
+from thresher.benchmarks.sound_tables import MINARI_STEPS, write_minari
 from thresher.episodes.errors import UserError
 from thresher.pipelines.ingest.minari_set import MinariReader, MinariTable
 from thresher.pipelines.ingest.recording import DamagedRecordingError
@@ -24,60 +23,12 @@ minari = pytest.importorskip("minari")
 pytest.importorskip("h5py")
 
 STORAGES = ("hdf5", "arrow", "parquet")
-STEPS = (4, 6)
-
-
-def _spaces():
-    from gymnasium import spaces
-
-    observations = spaces.Dict(
-        {
-            "pos": spaces.Box(-1, 1, (2, 3), np.float32),
-            "cam": spaces.Box(0, 255, (32, 32, 3), np.uint8),
-            "pair": spaces.Tuple((spaces.Discrete(3), spaces.Box(-1, 1, (1,)))),
-        }
-    )
-    return observations, spaces.Box(-1, 1, (2,), np.float32)
-
-
-def _episode(rng, steps, seed):
-    from minari.data_collector import EpisodeBuffer
-
-    def numbers(*shape):
-        return rng.uniform(-1, 1, shape).astype(np.float32)
-
-    return EpisodeBuffer(
-        observations={
-            "pos": numbers(steps + 1, 2, 3),
-            "cam": rng.integers(0, 256, (steps + 1, 32, 32, 3), dtype=np.uint8),
-            "pair": (rng.integers(0, 3, steps + 1), numbers(steps + 1, 1)),
-        },
-        actions=numbers(steps, 2),
-        rewards=list(rng.normal(size=steps)),
-        terminations=[False] * (steps - 1) + [True],
-        truncations=[False] * steps,
-        infos={"x": rng.normal(size=(steps + 1, 2))},
-        seed=seed,
-    )
 
 
 @pytest.fixture(params=STORAGES)
-def dataset(request, tmp_path, monkeypatch):
-    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
-    rng = np.random.default_rng(0)
-    observations, actions = _spaces()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        made = minari.create_dataset_from_buffers(
-            "tiny/set-v0",
-            [_episode(rng, steps, number) for number, steps in enumerate(STEPS)],
-            observation_space=observations,
-            action_space=actions,
-            data_format=request.param,
-            algorithm_name="random",
-            author="nobody",
-        )
-    return tmp_path / "tiny" / "set-v0", list(made.iterate_episodes())
+def dataset(request, tmp_path):
+    path = write_minari(tmp_path, request.param)
+    return path, list(minari.MinariDataset(path / "data").iterate_episodes())
 
 
 def test_every_value_is_what_minari_reads(dataset):
@@ -95,7 +46,7 @@ def test_every_value_is_what_minari_reads(dataset):
 
 def test_there_is_one_more_observation_than_actions(dataset):
     path, _ = dataset
-    for segment, steps in zip(read_all(MinariTable(path, {})), STEPS):
+    for segment, steps in zip(read_all(MinariTable(path, {})), MINARI_STEPS):
         assert len(segment.streams["observations/pos"].times_ns) == steps + 1
         assert len(segment.streams["actions"].times_ns) == steps
 
@@ -104,7 +55,7 @@ def test_the_metadata_are_attributes(dataset):
     path, _ = dataset
     segment = read_all(MinariTable(path, {}))[1]
     assert segment.attributes["seed"] == 1
-    assert segment.attributes["total_steps"] == STEPS[1]
+    assert segment.attributes["total_steps"] == MINARI_STEPS[1]
     assert segment.attributes["algorithm_name"] == "random"
     assert not any(name.endswith("_space") for name in segment.attributes)
 

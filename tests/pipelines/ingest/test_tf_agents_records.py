@@ -7,6 +7,13 @@ import shutil
 import numpy as np
 import pytest
 
+from thresher.benchmarks.sound_tables import TF_AGENTS_STEPS as LENGTHS
+from thresher.benchmarks.sound_tables import (
+    tf_agents_observation,
+    tf_agents_specs,
+    tf_agents_trajectories,
+    write_tf_agents_rows,
+)
 from thresher.episodes.errors import UserError
 from thresher.episodes.tfrecord import records
 from thresher.pipelines.ingest.recording import DamagedRecordingError
@@ -22,71 +29,14 @@ REAL = (
     "tf_agents_antmaze/tf_agents/examples/cql_sac/kumar20/dataset/test_data/"
     "antmaze-medium-play-v0_0.tfrecord"
 )
-LENGTHS = (3, 2)
-
-
-def _write(path, spec, rows, **options):
-    """Writes rows with TF-Agents' own encoder, and its spec beside them."""
-    import tensorflow as tf
-    from tf_agents.specs import tensor_spec
-    from tf_agents.utils import example_encoding, example_encoding_dataset
-
-    arrays = tensor_spec.to_nest_array_spec(spec)
-    encode = example_encoding.get_example_serializer(arrays, **options)
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for row in rows:
-            writer.write(encode(row))
-    example_encoding_dataset.encode_spec_to_file(f"{path}.spec", spec)
-    return path
-
-
-def _specs():
-    import tensorflow as tf
-
-    observation = {
-        "image": tf.TensorSpec((8, 8, 3), tf.uint8),
-        "state": tf.TensorSpec((2,), tf.float32),
-        "tick": tf.TensorSpec((1,), tf.int64),
-    }
-    return observation, tf.TensorSpec((2,), tf.float64)
-
-
-def _observation(rng, tick):
-    return {
-        "image": rng.integers(0, 256, (8, 8, 3), dtype=np.uint8),
-        "state": rng.normal(size=2).astype(np.float32),
-        "tick": np.array([tick], np.int64),
-    }
 
 
 @pytest.fixture(scope="module")
 def trajectories(tmp_path_factory):
     """Two whole episodes, the last row of each its boundary, and their rows."""
-    import tensorflow as tf
-    from tf_agents.trajectories import trajectory
-
-    rng = np.random.default_rng(0)
-    observation, action = _specs()
-    scalar = tf.TensorSpec((), tf.float32)
-    kind = tf.TensorSpec((), tf.int32)
-    spec = trajectory.Trajectory(kind, observation, action, (), kind, scalar, scalar)
-    rows = []
-    for length in LENGTHS:
-        types = [0] + [1] * (length - 1) + [2]
-        for step, now in enumerate(types):
-            rows.append(
-                trajectory.Trajectory(
-                    np.int32(now),
-                    _observation(rng, step),
-                    rng.normal(size=2),
-                    (),
-                    np.int32(types[step + 1] if step < length else 0),
-                    np.float32(step),
-                    np.float32(1),
-                )
-            )
+    spec, rows = tf_agents_trajectories()
     path = tmp_path_factory.mktemp("tfa") / "t.tfrecord"
-    return _write(path, spec, rows), rows
+    return write_tf_agents_rows(path, spec, rows), rows
 
 
 @pytest.fixture(scope="module")
@@ -96,17 +46,17 @@ def transitions(tmp_path_factory):
     from tf_agents.trajectories import policy_step, time_step, trajectory
 
     rng = np.random.default_rng(1)
-    observation, action = _specs()
+    observation, action = tf_agents_specs()
     scalar = tf.TensorSpec((), tf.float32)
     kind = tf.TensorSpec((), tf.int32)
     moment = time_step.TimeStep(kind, scalar, scalar, observation)
     spec = trajectory.Transition(moment, policy_step.PolicyStep(action, (), ()), moment)
     rows = []
     for episode, length in enumerate(LENGTHS):
-        seen = [_observation(rng, step) for step in range(length + 1)]
+        seen = [tf_agents_observation(rng, step) for step in range(length + 1)]
         types = [0] + [1] * (length - 1) + [2]
         for step in range(length):
-            after = seen[step + 1] if episode == 0 else _observation(rng, 99)
+            after = seen[step + 1] if episode == 0 else tf_agents_observation(rng, 99)
             one = np.float32(1)
             rows.append(
                 trajectory.Transition(
@@ -116,7 +66,7 @@ def transitions(tmp_path_factory):
                 )
             )
     path = tmp_path_factory.mktemp("tfa") / "r.tfrecord"
-    return _write(path, spec, rows), rows
+    return write_tf_agents_rows(path, spec, rows), rows
 
 
 def test_trajectories_are_cut_at_their_boundaries(trajectories):
@@ -141,7 +91,7 @@ def test_pictures_kept_as_jpeg_stay_so(tmp_path, trajectories):
 
     spec = {"image": tf.TensorSpec((8, 8, 3), tf.uint8)}
     image = np.zeros((8, 8, 3), np.uint8)
-    path = _write(
+    path = write_tf_agents_rows(
         tmp_path / "j.tfrecord", spec, [{"image": image}], compress_image=True
     )
     (segment,) = read_all(TfAgentsTable(path, {"cut": "none"}))

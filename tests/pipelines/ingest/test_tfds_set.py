@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
+from thresher.benchmarks.sound_tables import write_tfds
 from thresher.episodes.errors import UserError
 from thresher.episodes.tfrecord import framed
 from thresher.pipelines.ingest.recording import DamagedRecordingError
@@ -20,105 +21,10 @@ from thresher.tests.pipelines.ingest.tables import (
     values,
 )
 
-STEPS = (3, 5)
-
-
-def _features():
-    import tensorflow_datasets as tfds
-
-    step = {
-        "observation": {
-            "image": tfds.features.Image(shape=(8, 6, 3), encoding_format="jpeg"),
-            "mask": tfds.features.Image(shape=(8, 6, 1), encoding_format="png"),
-            "depth": tfds.features.Image(
-                shape=(8, 6, 1), dtype=np.uint16, encoding_format="png"
-            ),
-            "range": tfds.features.Image(shape=(8, 6, 1), dtype=np.float32),
-            "state": tfds.features.Tensor(shape=(2, 3), dtype=np.float32),
-            "wide": tfds.features.Tensor(shape=(2,), dtype=np.float64, encoding="zlib"),
-            "bytes": tfds.features.Tensor(shape=(4,), dtype=np.uint8, encoding="bytes"),
-            "small": tfds.features.Tensor(shape=(3,), dtype=np.uint8),
-        },
-        "action": np.float32,
-        "is_first": np.bool_,
-        "count": np.int32,
-        "kind": tfds.features.ClassLabel(names=["a", "b"]),
-        "language_instruction": tfds.features.Text(),
-        "boxes": tfds.features.Sequence(tfds.features.BBoxFeature()),
-    }
-    return tfds.features.FeaturesDict(
-        {
-            "steps": tfds.features.Dataset(step),
-            "episode_metadata": {
-                "file_path": tfds.features.Text(),
-                "number": np.int64,
-                "pose": tfds.features.Tensor(shape=(3,), dtype=np.float32),
-            },
-        }
-    )
-
-
-def _step(rng, number):
-    return {
-        "observation": {
-            "image": rng.integers(0, 256, (8, 6, 3), dtype=np.uint8),
-            "mask": rng.integers(0, 256, (8, 6, 1), dtype=np.uint8),
-            "depth": rng.integers(0, 65536, (8, 6, 1), dtype=np.uint16),
-            "range": rng.normal(size=(8, 6, 1)).astype(np.float32),
-            "state": rng.normal(size=(2, 3)).astype(np.float32),
-            "wide": rng.normal(size=2),
-            "bytes": rng.integers(0, 256, 4, dtype=np.uint8),
-            "small": rng.integers(0, 256, 3, dtype=np.uint8),
-        },
-        "action": np.float32(number),
-        "is_first": number == 0,
-        "count": -number,
-        "kind": number % 2,
-        "language_instruction": f"söme words {number}",
-        "boxes": [],
-    }
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A version of TFDS's own making, and its episodes as TFDS reads them."""
-    rng = np.random.default_rng(0)
-    root = tmp_path_factory.mktemp("tfds")
-    episodes = [
-        {
-            "steps": [_step(rng, number) for number in range(steps)],
-            "episode_metadata": {
-                "file_path": f"run{steps}",
-                "number": steps,
-                "pose": np.arange(3, dtype=np.float32),
-            },
-        }
-        for steps in STEPS
-    ]
-    folder = root / "tiny" / "1.0.0"
-    folder.mkdir(parents=True)
-    features = _features()
-    features.save_config(folder)
-    shard = folder / "tiny-train.tfrecord-00000-of-00001"
-    shard.write_bytes(
-        b"".join(framed(features.serialize_example(episode)) for episode in episodes)
-    )
-    info = {
-        "name": "tiny",
-        "version": "1.0.0",
-        "fileFormat": "tfrecord",
-        "moduleName": "x.y",
-        "splits": [
-            {
-                "name": "train",
-                "numBytes": "1",
-                "shardLengths": ["2"],
-                "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
-            }
-        ],
-    }
-    (folder / "dataset_info.json").write_text(json.dumps(info))
-    return folder
+    return write_tfds(tmp_path_factory.mktemp("tfds"))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 from thresher.episodes.errors import UserError
 from thresher.pipelines.ingest.recording import DamagedRecordingError
-from thresher.pipelines.ingest.table_rules import damaged, telling_damage
+from thresher.pipelines.ingest.table_rules import check_path, damaged, telling_damage
 
 REMEDY = "download the dataset again, or leave the episode out"
 VERSIONS = ("v2.0", "v2.1", "v3.0")
@@ -109,8 +110,8 @@ def read_info(root: Path) -> Info:
         )
     with telling_damage(path, "", REMEDY):
         features = dict(said["features"])
-        if not all(isinstance(feature, dict) for feature in features.values()):
-            raise ValueError("a feature is no object")
+        for name, feature in features.items():
+            _check_feature(name, feature)
         fps = float(said["fps"])
         if not 0 < fps < 1e6:
             raise ValueError(f"fps is {said['fps']!r}")
@@ -125,6 +126,20 @@ def read_info(root: Path) -> Info:
             int(said.get("total_episodes", -1)),
             int(said.get("total_frames", -1)),
         )
+
+
+def _check_feature(name: str, said: Any) -> None:
+    if not isinstance(said, dict):
+        raise ValueError(f"the feature {name!r} is no object")
+    shape = said.get("shape") or []
+    sizes = shape if isinstance(shape, list) else [None]
+    if not all(isinstance(s, (int, float)) and math.isfinite(s) for s in sizes):
+        raise ValueError(
+            f"the shape of {name!r} is {shape!r}, which is no list of sizes"
+        )
+    for key in ("info", "video_info"):
+        if not isinstance(said.get(key) or {}, dict):
+            raise ValueError(f"{key} of {name!r} is {said[key]!r}, which is no object")
 
 
 def read_episodes(root: Path, info: Info) -> list[EpisodeMeta]:
@@ -148,19 +163,21 @@ def read_tasks(root: Path, info: Info) -> dict[int, str]:
         path = root / "meta" / "tasks.parquet"
         if not path.is_file():
             return {}
-        rows = list(_parquet_rows(path, None))
-        # The texts were the data frame's index, whose column has no fixed name.
-        return {
-            int(row["task_index"]): str(
-                next(v for k, v in row.items() if k != "task_index")
-            )
-            for row in rows
-        }
+        with telling_damage(path, "", REMEDY):
+            return dict(_task(row) for row in _parquet_rows(path, None))
     path = root / "meta" / "tasks.jsonl"
     if not path.is_file():
         return {}
     with telling_damage(path, "", REMEDY):
         return {int(r["task_index"]): str(r["task"]) for r in _json_lines(path)}
+
+
+def _task(row: Mapping[str, Any]) -> tuple[int, str]:
+    # The texts were the data frame's index, whose column has no fixed name.
+    words = [value for name, value in row.items() if name != "task_index"]
+    if not words or not isinstance(row.get("task_index"), (int, float)):
+        raise ValueError(f"{dict(row)!r} is no task and its number")
+    return int(row["task_index"]), str(words[0])
 
 
 def filled(template: str, root: Path, values: Mapping[str, Any]) -> Path:
@@ -180,6 +197,8 @@ def filled(template: str, root: Path, values: Mapping[str, Any]) -> Path:
         return f"{int(value):0{min(int(width), 20)}d}" if width else str(value)
 
     path = root / _PLACEHOLDER.sub(put, template)
+    with telling_damage(root, "meta/info.json", REMEDY):
+        check_path(path)
     if not path.resolve().is_relative_to(root.resolve()):
         raise damaged(root, "meta/info.json", f"{template!r} leaves the folder", REMEDY)
     return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ array_makers: list[Callable[..., np.ndarray]] = [np.empty]
 MAX_ROWS = 20_000_000
 _UNITS_NS = {"s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1.0}
 _LARGEST_NS = float(2**62)
+_LONGEST_NAME, _LONGEST_PATH = 255, 4095
 
 
 def check_options(
@@ -78,6 +80,20 @@ def telling_damage(path: Path, position: str, remedy: str) -> Iterator[None]:
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise damaged(path, position, reason[:500], remedy) from error
+
+
+def check_path(path: Path) -> None:
+    """Checks that there can be a file of that name: asking for others is an error.
+
+    Raises:
+      ValueError: It is longer than Linux takes.
+    """
+    longest = max(len(os.fsencode(part)) for part in path.parts)
+    if longest > _LONGEST_NAME:
+        raise ValueError(f"a name of {longest} bytes, which no file can have")
+    length = len(os.fsencode(path))
+    if length > _LONGEST_PATH:
+        raise ValueError(f"a path of {length} bytes, which no file can have")
 
 
 def damaged(path: Path, position: str, rule: str, remedy: str) -> DamagedRecordingError:

@@ -27,6 +27,7 @@ from thresher.pipelines.ingest.table_rules import (
     Budget,
     check_fields,
     check_options,
+    check_path,
     damaged,
     row_times,
     telling_damage,
@@ -230,7 +231,9 @@ def _shards(
             lengths = [int(length) for length in said.get("shardLengths", ())]
             for number, length in enumerate(lengths):
                 of = f"{number:05d}-of-{len(lengths):05d}"
-                shards[root / _file_name(said, str(info["name"]), name, of)] = length
+                shard = root / _file_name(said, str(info["name"]), name, of)
+                check_path(shard)
+                shards[shard] = length
     if not shards:
         raise ValueError("no split declares a shard")
     return shards

@@ -241,11 +241,27 @@ def test_paths_must_not_leave_the_folder(v21):
         ({"codebase_version": "v1.6"}, r"'v1\.6'.*v2\.1, v3\.0 are read.*convert"),
         ({"fps": 0}, "fps is 0"),
         ({"features": [1]}, r"info\.json"),
+        ({"features": {"q": [1]}}, r"info\.json: the feature 'q' is no object"),
+        ({"features": {"q": {"shape": "wide"}}}, "shape of 'q' is 'wide'"),
+        ({"features": {"q": {"shape": [None]}}}, r"shape of 'q' is \[None\]"),
+        ({"features": {"q": {"shape": 3}}}, "shape of 'q' is 3"),
+        ({"features": {"q": {"info": [3]}}}, r"info of 'q' is \[3\]"),
+        ({"features": {"q": {"video_info": 1.5}}}, "video_info of 'q' is 1.5"),
+        ({"data_path": "x" * 300}, "a name of 300 bytes"),
+        ({"video_path": "x/" * 3000}, "a path of .* bytes"),
     ],
 )
 def test_an_info_that_cannot_be_is_told(v3, changes, reason):
+    """Some found by fuzzing what the JSON says, which flipped bytes hardly change."""
     _change_info(v3, **changes)
     with pytest.raises(UserError, match=reason):
+        LeRobotTable(v3, {}).contents()
+
+
+@pytest.mark.parametrize("rows", [{"task_index": [0]}, {"words": ["push"]}])
+def test_tasks_without_words_or_numbers_are_told(v3, rows):
+    pq.write_table(pa.table(rows), v3 / "meta/tasks.parquet")
+    with pytest.raises(DamagedRecordingError, match=r"tasks\.parquet"):
         LeRobotTable(v3, {}).contents()
 
 

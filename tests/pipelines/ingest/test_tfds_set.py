@@ -170,6 +170,7 @@ def test_broken_json_is_told_with_its_path(copy, name, content):
     [
         ({"fileFormat": "array_record"}, "'array_record' files.*convert_format"),
         ({"name": "../../x"}, "is no file of this folder"),
+        ({"name": "x" * 300}, "a name of 33. bytes"),
         ({"splits": []}, "no split declares a shard"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import hashlib
 import os
 import shutil
@@ -13,6 +15,8 @@ from pathlib import Path
 from thresher.episodes.errors import UserError
 
 _READ_BYTES = 1 << 20
+# Of renameat2(2).
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 def atomic_write(path: Path, content: bytes | str) -> None:
@@ -44,6 +48,31 @@ def scratch_beside(path: Path) -> Path:
     Process numbers are not enough: machines that share a folder have the same ones.
     """
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Swaps two folders in one step: whoever looks finds one or the other at each name.
+
+    Linux can; where a file system cannot (NFS), `other` is missing for a moment between
+    three renames.
+
+    Raises:
+      OSError: A folder is not there, or they are on two file systems.
+    """
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except AttributeError:
+        failed = errno.ENOSYS
+    else:
+        names = (_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other))
+        failed = ctypes.get_errno() if rename(*names, _RENAME_EXCHANGE) else 0
+    if failed in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
+        aside = scratch_beside(one)
+        other.rename(aside)
+        one.rename(other)
+        aside.rename(one)
+    elif failed:
+        raise OSError(failed, os.strerror(failed), str(one), None, str(other))
 
 
 def require_plain(path: Path) -> None:

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from thresher.episodes.errors import UserError
-from thresher.episodes.files import require_free_space, require_writable, sha256_file
+from thresher.episodes.files import (
+    exchange,
+    require_free_space,
+    require_writable,
+    sha256_file,
+)
 from thresher.episodes.index import read_index
 from thresher.episodes.memory import map_large_blocks
 from thresher.episodes.run_record import recording
@@ -31,6 +34,7 @@ from thresher.pipelines.find_sources import FoundSources, find_sources, inputs
 from thresher.pipelines.index_logs import IndexUnit
 from thresher.pipelines.ingest.annotations import AnnotationReport
 from thresher.pipelines.label_index import Labelling, label_index
+from thresher.pipelines.only_one import only_one
 from thresher.pipelines.plan import Plan, make_plan
 from thresher.pipelines.prove import ProofUnit
 from thresher.pipelines.recipe import Recipe
@@ -94,7 +98,7 @@ def build_version(build: Build) -> Version:
     if build.target.exists() and not build.overwrite:
         return _same_version(build)
     require_writable(build.work)
-    with _only_build(build.work):
+    with only_one(build.work / "lock", "build"):
         if build.target.exists() and not build.overwrite:
             # Sealed by another build since it was looked for.
             version = _same_version(build)
@@ -300,11 +304,15 @@ def _seal(build: Build, sealing: Sealing) -> None:
         )
     for hidden in sealing.folder.glob(".*"):
         hidden.unlink()
-    if build.target.exists():
-        # There may be one from a build that was killed right after this point.
-        shutil.rmtree(build.work / "replaced", ignore_errors=True)
-        build.target.rename(build.work / "replaced")
-    sealing.folder.rename(build.target)
+    if not build.target.exists():
+        sealing.folder.rename(build.target)
+        return
+    # A kill on either side of this moment leaves the old version or the new one there,
+    # and the other under a name that no later build takes for its own.
+    replacing = build.work / "replacing"
+    shutil.rmtree(replacing, ignore_errors=True)
+    sealing.folder.rename(replacing)
+    exchange(replacing, build.target)
 
 
 def _same_version(build: Build) -> Version:
@@ -318,7 +326,7 @@ def _same_version(build: Build) -> Version:
         raise _other_content(build, f"raw logs or parents ({differing[0]} differs)")
     # A build that was killed right after its seal leaves its work behind.
     if build.work.exists():
-        with contextlib.suppress(UserError), _only_build(build.work):
+        with contextlib.suppress(UserError), only_one(build.work / "lock", "build"):
             shutil.rmtree(build.work, ignore_errors=True)
     return version
 
@@ -328,34 +336,3 @@ def _other_content(build: Build, what: str) -> UserError:
         f"{build.target} exists and was built from other {what}; versions never "
         "change: raise the version number, or build again with --overwrite"
     )
-
-
-@contextlib.contextmanager
-def _only_build(work: Path) -> Iterator[Any]:
-    try:
-        file = open(work / "lock", "w")  # noqa: SIM115  # closed below
-    except FileNotFoundError as error:
-        raise _just_ended(work) from error
-    with file:
-        try:
-            # The system lets go of the lock when its holder dies, however it dies.
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"another build is at work in {work}; wait for it, or stop it"
-            ) from error
-        # A lock in a folder that its last holder has removed keeps nobody out.
-        if not _is_at(work / "lock", file.fileno()):
-            raise _just_ended(work)
-        yield file
-
-
-def _is_at(path: Path, handle: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(handle))
-    except FileNotFoundError:
-        return False
-
-
-def _just_ended(work: Path) -> UserError:
-    return UserError(f"another build in {work} has just ended; run this one again")

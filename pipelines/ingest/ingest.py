@@ -10,7 +10,11 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from thresher.episodes.errors import UserError
 from thresher.episodes.files import atomic_write, require_writable
-from thresher.pipelines.ingest.ingest_unit import IngestUnit, ingest_unit
+from thresher.pipelines.ingest.ingest_unit import (
+    IngestUnit,
+    forget_others,
+    ingest_unit,
+)
 from thresher.pipelines.ingest.mapping_file import load_mapping
 from thresher.pipelines.ingest.report import (
     IngestReport,
@@ -18,9 +22,11 @@ from thresher.pipelines.ingest.report import (
     read_report,
 )
 from thresher.pipelines.ingest.sources import Found, find_all
+from thresher.pipelines.only_one import only_one
 from thresher.pipelines.stage import local_options, run_stage
 
 REPORT = "ingest.json"
+_LOCK = ".lock"
 
 
 def ingest(
@@ -43,19 +49,24 @@ def ingest(
       options: Beam's; None for this machine's processors.
 
     Raises:
-      UserError: The mapping or a source cannot be used, or not one episode came of all
-        recordings, with the first reason; the report is written nevertheless.
+      UserError: The mapping or a source cannot be used, another ingest is at work in
+        the folder, or not one episode came of all recordings, with the first reason;
+        the report is written nevertheless.
     """
     meaning = load_mapping(mapping)
     found = _outside(find_all(sources, meaning.format), out)
     require_writable(out)
-    units = [ingest_unit(one, meaning, out) for one in found]
-    for unit in units:
-        _forget_lost(unit)
-    run_stage("ingest (bytes)", units, options or local_options(0), _note)
-    reports = [RecordingReport.from_json(unit.path.read_text()) for unit in units]
-    report = IngestReport(meaning.digest(), reports)
-    atomic_write(out / REPORT, report.to_json())
+    with only_one(out / _LOCK, "ingest"):
+        units = [ingest_unit(one, meaning, out) for one in found]
+        for unit in units:
+            _forget_lost(unit)
+        forget_others(units, out)
+        if not all(unit.path.exists() for unit in units):
+            (out / REPORT).unlink(missing_ok=True)
+        run_stage("ingest (bytes)", units, options or local_options(0), _note)
+        reports = [RecordingReport.from_json(unit.path.read_text()) for unit in units]
+        report = IngestReport(meaning.digest(), reports)
+        atomic_write(out / REPORT, report.to_json())
     if report.episodes == 0:
         raise UserError(_nothing(report, out))
     return report

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Optional
 
 from thresher.episodes.errors import UserError
-from thresher.episodes.files import atomic_write
+from thresher.episodes.files import atomic_write, scratch_beside
 from thresher.episodes.raw_log import SUFFIX, RawLogWriter
 from thresher.pipelines.ingest.assemble import Assembled
 from thresher.pipelines.ingest.convert import Conversion, Origin, revision
@@ -52,20 +52,8 @@ class IngestUnit:
     def run(self) -> None:
         """Writes the raw log, then the report."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._forget()
         report = self._report()
         atomic_write(self.path, report.to_json())
-
-    def _forget(self) -> None:
-        """Removes what an earlier state of the recording, or another mapping, left."""
-        self.log.unlink(missing_ok=True)
-        self._partial.unlink(missing_ok=True)
-        for old in self.path.parent.glob(f"{_slug(self.found.name)}.*.json"):
-            old.unlink()
-
-    @property
-    def _partial(self) -> Path:
-        return self.log.with_name(f".{self.log.name}.partial")
 
     def _report(self) -> RecordingReport:
         report = RecordingReport(source=self.found.name)
@@ -134,12 +122,13 @@ class IngestUnit:
     def _writing(self, digest: DigestBeside) -> Iterator[Any]:
         """Gives a function that returns the writer; the log appears whole, or not."""
         opened: Optional[RawLogWriter] = None
+        scratch = scratch_beside(self.log)
 
         def writer() -> RawLogWriter:
             nonlocal opened
             if opened is None:
-                self._partial.parent.mkdir(parents=True, exist_ok=True)
-                opened = RawLogWriter(self._partial, self.mapping.spec)
+                scratch.parent.mkdir(parents=True, exist_ok=True)
+                opened = RawLogWriter(scratch, self.mapping.spec)
             return opened
 
         try:
@@ -148,12 +137,12 @@ class IngestUnit:
             if opened is not None:
                 with closing(opened):
                     pass
-                self._partial.unlink(missing_ok=True)
+                scratch.unlink(missing_ok=True)
             raise
         if opened is not None:
             opened.tell_source(digest.result())
             opened.close()
-            self._partial.replace(self.log)
+            scratch.replace(self.log)
 
 
 class _Gathered:
@@ -173,6 +162,26 @@ class _Gathered:
         ):
             for field, value in new.items():
                 worst[field] = max(worst.get(field, 0.0), value)
+
+
+def forget_others(units: Sequence[IngestUnit], out: Path) -> None:
+    """Removes what other states of recordings, other mappings and kills have left.
+
+    Done before any unit runs, so that raw logs of two mappings never lie side by side.
+
+    Args:
+      units: All that are to be done, or are.
+      out: The output folder.
+    """
+    reports = {_slug(unit.found.name): unit.path.name for unit in units}
+    for file in (out / REPORTS).glob("*.json"):
+        if reports.get(file.name.split(".")[0], file.name) != file.name:
+            file.unlink()
+    for unit in units:
+        if not unit.path.exists():
+            unit.log.unlink(missing_ok=True)
+    for half in out.rglob(f".*{SUFFIX}.*.part"):
+        half.unlink(missing_ok=True)
 
 
 def ingest_unit(found: Found, mapping: LogMapping, out: Path) -> IngestUnit:

@@ -6,9 +6,11 @@ import hashlib
 
 import pytest
 
+from thresher.episodes import files
 from thresher.episodes.errors import UserError
 from thresher.episodes.files import (
     atomic_write,
+    exchange,
     require_free_space,
     require_writable,
     sha256_file,
@@ -20,6 +22,30 @@ def test_a_write_replaces_the_whole_file_and_leaves_nothing_beside_it(tmp_path):
     atomic_write(tmp_path / "deep" / "a.json", b"new")
     assert (tmp_path / "deep" / "a.json").read_bytes() == b"new"
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["a.json"]
+
+
+class _NoSuchCall:
+    def __init__(self, *_, **__):
+        pass
+
+
+@pytest.mark.parametrize("can", [True, False])
+def test_two_folders_change_their_places(tmp_path, monkeypatch, can):
+    if not can:
+        monkeypatch.setattr(files.ctypes, "CDLL", _NoSuchCall)
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    exchange(tmp_path / "new", tmp_path / "old")
+    assert (tmp_path / "old" / "file").read_text() == "new"
+    assert (tmp_path / "new" / "file").read_text() == "old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["new", "old"]
+
+
+def test_a_folder_that_is_not_there_changes_places_with_nothing(tmp_path):
+    (tmp_path / "new").mkdir()
+    with pytest.raises(FileNotFoundError, match="old"):
+        exchange(tmp_path / "new", tmp_path / "old")
 
 
 def test_digest_is_sha256(tmp_path):

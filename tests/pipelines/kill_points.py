@@ -133,9 +133,12 @@ def problems_after_kill(
     work: Work, data: Path, kill_at: int, digest: str
 ) -> Iterator[str]:
     """Yields what is wrong with a version whose making was killed once."""
+    stood = [*data.glob("tiny/[0-9]*")]
     killed, _ = session(work, data, kill_at)
     if killed != -signal.SIGKILL:
         yield f"ended with {killed} instead of being killed"
+    if not all(path.exists() for path in stood):
+        yield "the version that was to be replaced is gone"
     yield from problems_after_interruption(work, data, digest)
 
 

@@ -22,6 +22,8 @@ from thresher.tests.pipelines.ingest.tiny_logs import (
     write_mapping,
 )
 
+_OTHER = ARM_MAPPING.replace("tiny_arm", "other")
+
 
 @pytest.fixture
 def logs(tmp_path):
@@ -223,9 +225,42 @@ def test_an_output_folder_among_the_recordings_is_not_ingested(tmp_path, logs):
 def test_what_a_killed_ingest_left_half_written_is_written_anew(tmp_path, logs):
     mapping = write_mapping(tmp_path)
     ingest_here(logs, mapping, tmp_path / "whole")
-    half = tmp_path / "out" / "monday" / ".a.mcap.mcap.partial"
+    half = tmp_path / "out" / "monday" / ".a.mcap.mcap.0123456789ab.part"
     half.parent.mkdir(parents=True)
     half.write_bytes(b"half")
     ingest_here(logs, mapping, tmp_path / "out")
     assert _bytes(tmp_path / "out") == _bytes(tmp_path / "whole")
     assert not half.exists()
+
+
+def test_a_second_ingest_into_a_folder_is_told_of_the_first(tmp_path, logs):
+    from thresher.pipelines.only_one import only_one
+
+    out, mapping = tmp_path / "out", write_mapping(tmp_path)
+    ingest_here(logs, mapping, out)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with only_one(out / ".lock", "ingest"):
+        with pytest.raises(UserError, match="another ingest is at work in .*out"):
+            ingest_here(logs / "monday", write_mapping(tmp_path, _OTHER), out)
+    after = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_logs_of_two_mappings_never_lie_side_by_side(tmp_path, logs, monkeypatch):
+    out = tmp_path / "out"
+    ingest_here(logs, write_mapping(tmp_path), out)
+    assert len(ingested_logs(out)) == 3
+
+    def broken_off(*_):
+        raise KeyboardInterrupt
+
+    changed = write_mapping(tmp_path, _OTHER)
+    with monkeypatch.context() as patch:
+        patch.setattr("thresher.pipelines.ingest.ingest.run_stage", broken_off)
+        with pytest.raises(KeyboardInterrupt):
+            ingest_here(logs, changed, out)
+    assert list(out.rglob("*.mcap")) == []
+    with pytest.raises(UserError, match=r"ingest\.json"):
+        ingested_logs(out)
+    ingest_here(logs, changed, out)
+    assert {e.metadata.robot for e in episodes_of(out)} == {"other"}

@@ -246,10 +246,21 @@ def main() -> None:
     except UserError as error:
         print(f"thresher: {error}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
-    except KeyboardInterrupt as stop:
+    except (KeyboardInterrupt, SystemExit) as ended:
+        stop = _interruption(ended)
+        if stop is None:
+            raise
         how = str(stop) or "interrupted; the same command goes on from here"
         print(f"thresher: {how}", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _interruption(ended: BaseException) -> KeyboardInterrupt | None:
+    """Returns the interrupt behind an end: Typer makes a silent exit of it."""
+    cause: BaseException | None = ended
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__cause__ or cause.__context__
+    return cause
 
 
 if __name__ == "__main__":

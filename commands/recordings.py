@@ -63,7 +63,7 @@ def ingest(
     from thresher.pipelines.ingest.ingest import ingest as run_ingest
 
     options = pipeline_options(context, workers)
-    report = run_ingest(recordings, Path(mapping), out, options)
+    report = run_ingest(recordings, Path(mapping), out, options, _pairs(option), format)
     for line in report.lines():
         typer.echo(line)
 

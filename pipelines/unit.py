@@ -88,7 +88,9 @@ def run_unit(unit: Unit) -> Optional[Refusal]:
     except UserError as error:
         return _note(unit, Kind.REFUSED, str(error))
     except OSError as error:
-        why = f"{error}; mend that, and the same command goes on"
+        # What is said of a full disk does not name it.
+        where = "" if error.filename else f" (in {unit.path.parent})"
+        why = f"{error}{where}; mend that, and the same command goes on"
         return _note(unit, Kind.REFUSED, why)
     except Exception:  # noqa: BLE001
         # Runners retry, wrap or drop exceptions, each in its way; a mistake in the code

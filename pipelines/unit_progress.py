@@ -49,9 +49,12 @@ def progress_file(unit: Unit) -> Path:
 
 
 def told_progress(unit: Unit) -> int:
-    """Returns how much of a unit was done when it last told; 0 if it did not."""
+    """Returns how much of a unit was done when it last told; 0 if it did not.
+
+    Never all of it: that its file says.
+    """
     try:
-        return min(unit.size, max(0, int(progress_file(unit).read_text() or 0)))
+        return min(unit.size - 1, max(0, int(progress_file(unit).read_text() or 0)))
     except (OSError, ValueError):
         return 0
 

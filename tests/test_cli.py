@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from thresher import cli
+
 
 def _thresher(*words):
     return subprocess.run(
@@ -66,3 +68,22 @@ def test_what_users_get_wrong_is_said_in_one_message(words, message, tmp_path):
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("", "thresher: interrupted; the same command goes on from here\n"),
+        ("stopped: 3 are there", "thresher: stopped: 3 are there\n"),
+    ],
+)
+def test_who_interrupts_is_told_how_to_go_on(monkeypatch, capsys, said, message):
+    def interrupted(*_):
+        raise KeyboardInterrupt(*([said] if said else []))
+
+    monkeypatch.setattr("thresher.pipelines.ingest.inspect.inspect", interrupted)
+    monkeypatch.setattr(sys, "argv", ["thresher", "inspect", "a.mcap"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == message

@@ -154,8 +154,19 @@ def find_recordings(root: Path, name: str = "") -> list[Path]:
     return recordings or [path for path, _ in found]
 
 
-def _walk(folder: Path, name: str) -> Iterator[tuple[Path, bool]]:
-    """Yields recordings, and whether each is a text table that nobody asked for."""
+def _walk(
+    folder: Path, name: str, above: frozenset[Path] = frozenset()
+) -> Iterator[tuple[Path, bool]]:
+    """Yields recordings, and whether each is a text table that nobody asked for.
+
+    Args:
+      folder: Where to look.
+      name: A format's name; empty for any.
+      above: The folders that this one was reached through, links resolved.
+    """
+    here = folder.resolve()
+    if here in above:
+        return  # A link that leads back up.
     formats = (_named(name),) if name else GUESSED
     if any(format.type.recognises(folder) for format in formats):
         yield folder, False
@@ -164,7 +175,7 @@ def _walk(folder: Path, name: str) -> Iterator[tuple[Path, bool]]:
         if path.name.startswith("."):
             continue
         if path.is_dir():
-            yield from _walk(path, name)
+            yield from _walk(path, name, above | {here})
         elif path.suffix in _PICKLES:
             yield path, False
         else:

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Optional
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from thresher.episodes.errors import UserError
 from thresher.episodes.files import atomic_write, require_writable
+from thresher.episodes.raw_log import SUFFIX
 from thresher.pipelines.ingest.ingest_unit import (
     IngestUnit,
-    forget_others,
     ingest_unit,
+    make_way,
 )
 from thresher.pipelines.ingest.mapping_file import load_mapping
+from thresher.pipelines.ingest.mcap_records import names_thresher
 from thresher.pipelines.ingest.report import (
+    REPORT,
     IngestReport,
     RecordingReport,
-    read_report,
+    listed_logs,
 )
 from thresher.pipelines.ingest.sources import Found, find_all
 from thresher.pipelines.only_one import only_one
 from thresher.pipelines.stage import local_options, run_stage
 
-REPORT = "ingest.json"
 _LOCK = ".lock"
 
 
@@ -34,6 +38,8 @@ def ingest(
     mapping: Path,
     out: Path,
     options: Optional[PipelineOptions] = None,
+    reader_options: Mapping[str, str] = MappingProxyType({}),
+    format: str = "",
 ) -> IngestReport:
     """Turns recordings into raw logs, one each, several at a time.
 
@@ -47,6 +53,8 @@ def ingest(
       out: Folder of the raw logs, and of `ingest.json`, which says what became of each
         recording and message.
       options: Beam's; None for this machine's processors.
+      reader_options: Of the reader, beside those that the mapping names.
+      format: Overrules what the mapping says of it.
 
     Raises:
       UserError: The mapping or a source cannot be used, another ingest is at work in
@@ -54,28 +62,46 @@ def ingest(
         the report is written nevertheless.
     """
     meaning = load_mapping(mapping)
+    meaning = dataclasses.replace(
+        meaning,
+        options={**meaning.options, **reader_options},
+        format=format or meaning.format,
+    )
     found = _outside(find_all(sources, meaning.format), out)
     require_writable(out)
     with only_one(out / _LOCK, "ingest"):
         units = [ingest_unit(one, meaning, out) for one in found]
         for unit in units:
             _forget_lost(unit)
-        forget_others(units, out)
-        if not all(unit.path.exists() for unit in units):
-            (out / REPORT).unlink(missing_ok=True)
+        make_way(units, out)
         run_stage("ingest (bytes)", units, options or local_options(0), _note)
         reports = [RecordingReport.from_json(unit.path.read_text()) for unit in units]
         report = IngestReport(meaning.digest(), reports)
         atomic_write(out / REPORT, report.to_json())
-    if report.episodes == 0:
-        raise UserError(_nothing(report, out))
+        if report.episodes == 0:
+            raise UserError(_nothing(report, out))
+        # What another mapping made of recordings that this one makes nothing of.
+        for unit, one in zip(units, reports):
+            if not one.log and not one.error:
+                unit.log.unlink(missing_ok=True)
     return report
 
 
 def _outside(found: Sequence[Found], out: Path) -> list[Found]:
-    """Returns recordings that are not what an earlier ingest wrote."""
+    """Returns recordings that are not what an earlier ingest wrote.
+
+    Raises:
+      UserError: One that is not lies in the output folder.
+    """
     own = out.resolve()
-    return [one for one in found if own not in one.path.resolve().parents]
+    inside = [one for one in found if own in one.path.resolve().parents]
+    for one in inside:
+        if not (one.path.suffix == SUFFIX and names_thresher(one.path)):
+            raise UserError(
+                f"the recording {one.path} lies in the output folder {out}; choose "
+                "another with --out"
+            )
+    return [one for one in found if one not in inside]
 
 
 def ingested_logs(out: Path) -> list[Path]:
@@ -84,7 +110,7 @@ def ingested_logs(out: Path) -> list[Path]:
     Raises:
       UserError: Nothing was ingested into it, or one of its logs is gone.
     """
-    logs = [out / r.log for r in read_report(out / REPORT).recordings if r.log]
+    logs = listed_logs(out)
     for log in logs:
         if not log.is_file():
             raise UserError(f"{log} is gone; run the same `thresher ingest` again")

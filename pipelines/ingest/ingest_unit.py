@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from thresher.episodes.errors import UserError
 from thresher.episodes.files import atomic_write, scratch_beside
+from thresher.episodes.log_source import source_digest
 from thresher.episodes.raw_log import SUFFIX, RawLogWriter
 from thresher.pipelines.ingest.assemble import Assembled
 from thresher.pipelines.ingest.convert import Conversion, Origin, revision
 from thresher.pipelines.ingest.digest_beside import DigestBeside
 from thresher.pipelines.ingest.formats import open_recording
 from thresher.pipelines.ingest.mapping import LogMapping
-from thresher.pipelines.ingest.report import RecordingReport
+from thresher.pipelines.ingest.report import REPORT, REPORTS, RecordingReport
 from thresher.pipelines.ingest.sources import Found, size_of, state_of
 from thresher.pipelines.unit_progress import telling
 
-REPORTS = ".reports"
+# Of a raw log's name, less its suffix.
+_MOST_NAME_BYTES = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +50,12 @@ class IngestUnit:
     @property
     def log(self) -> Path:
         """The raw log that its episodes are written to."""
-        return self.out / f"{self.found.name}{SUFFIX}"
+        folder, _, name = self.found.name.rpartition("/")
+        if len(os.fsencode(name)) > _MOST_NAME_BYTES:
+            # What is added to it here and there must fit into a file's name, too.
+            short = os.fsencode(name)[: _MOST_NAME_BYTES - 20].decode(errors="ignore")
+            name = f"{short}~{_slug(name)}"
+        return self.out / folder / f"{name}{SUFFIX}"
 
     def run(self) -> None:
         """Writes the raw log, then the report."""
@@ -66,10 +74,11 @@ class IngestUnit:
         report = dataclasses.replace(report, format=recording.format)
         origin = Origin(self.found.name, recording.format)
         conversion = Conversion(recording, self.mapping, origin)
+        state = state_of(self.found.path)
         read = conversion.bytes_read
         with telling(self, read), DigestBeside(self.found.path, read) as digest:
             try:
-                report = self._ingest(conversion, report, digest)
+                report = self._ingest(conversion, report, digest, state)
             except Exception as error:  # noqa: BLE001
                 report = dataclasses.replace(report, error=self._why(error))
             return dataclasses.replace(report, sha256=digest.result())
@@ -95,10 +104,14 @@ class IngestUnit:
         )
 
     def _ingest(
-        self, conversion: Conversion, report: RecordingReport, digest: DigestBeside
+        self,
+        conversion: Conversion,
+        report: RecordingReport,
+        digest: DigestBeside,
+        state: str,
     ) -> RecordingReport:
         gathered = _Gathered()
-        with self._writing(digest) as writer:
+        with self._writing(digest, state) as writer:
             for result in conversion.results():
                 if isinstance(result, Assembled):
                     writer().write(result.episode)
@@ -119,30 +132,37 @@ class IngestUnit:
         )
 
     @contextmanager
-    def _writing(self, digest: DigestBeside) -> Iterator[Any]:
+    def _writing(
+        self, digest: DigestBeside, state: str
+    ) -> Iterator[Callable[[], RawLogWriter]]:
         """Gives a function that returns the writer; the log appears whole, or not."""
-        opened: Optional[RawLogWriter] = None
+        opened: list[RawLogWriter] = []
         scratch = scratch_beside(self.log)
 
         def writer() -> RawLogWriter:
-            nonlocal opened
-            if opened is None:
+            if not opened:
                 scratch.parent.mkdir(parents=True, exist_ok=True)
-                opened = RawLogWriter(scratch, self.mapping.spec)
-            return opened
+                opened.append(RawLogWriter(scratch, self.mapping.spec))
+            return opened[0]
 
         try:
             yield writer
-        except BaseException:
-            if opened is not None:
-                with closing(opened):
-                    pass
-                scratch.unlink(missing_ok=True)
-            raise
-        if opened is not None:
-            opened.tell_source(digest.result())
-            opened.close()
-            scratch.replace(self.log)
+            source = digest.result()
+            if state_of(self.found.path) != state:
+                raise UserError(
+                    f"{self.found.path} changed while it was read; run the same "
+                    "command again when nobody writes to it any more"
+                )
+            if opened:
+                opened[0].tell_source(source)
+                opened.pop().close()
+                scratch.replace(self.log)
+        finally:
+            # On a full disk, closing fails too.
+            with suppress(OSError):
+                for unfinished in opened:
+                    unfinished.close()
+            scratch.unlink(missing_ok=True)
 
 
 class _Gathered:
@@ -164,24 +184,47 @@ class _Gathered:
                 worst[field] = max(worst.get(field, 0.0), value)
 
 
-def forget_others(units: Sequence[IngestUnit], out: Path) -> None:
-    """Removes what other states of recordings, other mappings and kills have left.
+def make_way(units: Sequence[IngestUnit], out: Path) -> None:
+    """Removes what kills, and other states or mappings of recordings, have left.
 
-    Done before any unit runs, so that raw logs of two mappings never lie side by side.
+    A raw log stays until another one takes its place; until the ingest has ended, no
+    report lists it.
 
     Args:
       units: All that are to be done, or are.
       out: The output folder.
+
+    Raises:
+      UserError: A raw log would take the place of a file that no ingest wrote.
     """
-    reports = {_slug(unit.found.name): unit.path.name for unit in units}
-    for file in (out / REPORTS).glob("*.json"):
-        if reports.get(file.name.split(".")[0], file.name) != file.name:
+    folder = out / REPORTS
+    known = {file.name.split(".")[0] for file in folder.glob("*.json")}
+    waiting = [unit for unit in units if not unit.path.exists()]
+    for unit in waiting:
+        if _slug(unit.found.name) not in known and not _is_ingested(unit.log):
+            raise UserError(
+                f"{unit.log} is there and was not written by `thresher ingest`: the "
+                f"episodes of {unit.found.name} would take its place; choose another "
+                "folder with --out, or move it away"
+            )
+    if waiting:
+        (out / REPORT).unlink(missing_ok=True)
+    current = {_slug(unit.found.name): unit.path.name for unit in units}
+    for file in folder.glob("*"):
+        name = file.name.split(".")[0]
+        if current.get(name, file.name) != file.name:
             file.unlink()
-    for unit in units:
-        if not unit.path.exists():
-            unit.log.unlink(missing_ok=True)
     for half in out.rglob(f".*{SUFFIX}.*.part"):
         half.unlink(missing_ok=True)
+
+
+def _is_ingested(log: Path) -> bool:
+    """Whether a file is not there, or says what recording it was made from."""
+    try:
+        return not log.exists() or bool(source_digest(log))
+    # Whatever it is, it is not an ingest's.
+    except Exception:  # noqa: BLE001
+        return False
 
 
 def ingest_unit(found: Found, mapping: LogMapping, out: Path) -> IngestUnit:

@@ -10,6 +10,7 @@ from thresher.episodes.episode import Episode
 from thresher.episodes.errors import UserError
 from thresher.episodes.raw_log import EpisodePointer
 from thresher.episodes.spec import EpisodeSpec
+from thresher.pipelines.ingest.report import REPORTS, listed_logs
 
 # Shards of a sealed version, read in the alignment of OXE.
 OXE_SHARDS = "oxe"
@@ -62,8 +63,11 @@ def open_log(path: Path, reader: str = "") -> LogReader:
 def find_logs(root: Path) -> list[Path]:
     """Returns every log below a folder, by name, hidden ones left out.
 
+    In the folder of an ingest, those count that its report lists: what an earlier
+    ingest of other recordings or by another mapping left there does not.
+
     Raises:
-      UserError: The folder is not there or holds no log.
+      UserError: The folder is not there or holds no log, or an ingest was broken off.
     """
     from thresher.pipelines.ingest.thresher_log import ThresherLogReader
 
@@ -72,14 +76,25 @@ def find_logs(root: Path) -> list[Path]:
             f"there is no folder {root} with raw logs; collect some with `thresher "
             "collect`, and name the folder with --manual_dir"
         )
-    logs = sorted(
+    found = sorted(
         path
         for path in root.rglob(f"*{ThresherLogReader.suffix}")
-        if not any(part.startswith(".") for part in path.relative_to(root).parts)
+        if not _is_hidden(path, root)
     )
+    ingests = {
+        reports.parent
+        for reports in root.rglob(REPORTS)
+        if not _is_hidden(reports.parent, root)
+    }
+    listed = {log for folder in ingests for log in listed_logs(folder)}
+    logs = [log for log in found if log in listed or not ingests & {*log.parents}]
     if not logs:
         raise UserError(
             f"{root} holds no raw log (*{ThresherLogReader.suffix}); name the folder "
             "that `thresher collect` wrote with --manual_dir"
         )
     return logs
+
+
+def _is_hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)

@@ -14,6 +14,11 @@ from thresher.episodes.errors import UserError
 _MAX_LINES = 20
 
 
+# In the folder of an ingest: the report of all recordings, and those of each.
+REPORT = "ingest.json"
+REPORTS = ".reports"
+
+
 @dataclasses.dataclass(frozen=True)
 class RecordingReport:
     """What became of one recording.
@@ -146,6 +151,15 @@ def _trouble(report: RecordingReport) -> list[str]:
         for entry in report.quarantined
     ]
     return lines
+
+
+def listed_logs(out: Path) -> list[Path]:
+    """Returns the raw logs that the last ingest into a folder wrote, by its report.
+
+    Raises:
+      UserError: Nothing was ingested into it, or an ingest was broken off.
+    """
+    return [out / r.log for r in read_report(out / REPORT).recordings if r.log]
 
 
 def _worst(several: Sequence[Mapping[str, float]]) -> dict[str, float]:

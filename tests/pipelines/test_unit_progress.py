@@ -44,9 +44,9 @@ def test_a_unit_tells_how_far_it_is_until_it_ends(unit):
     assert list(unit.path.parent.iterdir()) == []
 
 
-def test_no_unit_tells_more_than_all_of_it(unit):
+def test_that_all_is_done_is_said_by_its_file_alone(unit):
     with telling(unit, lambda: 400):
-        assert _told(unit) == 100
+        assert _told(unit) == 99
 
 
 def test_a_unit_that_fails_leaves_nothing_behind(unit):

@@ -12,7 +12,9 @@ from thresher.benchmarks.sound_logs import arm_rows, at, write_json_mcap, write_
 from thresher.episodes.contract import violations
 from thresher.episodes.errors import UserError
 from thresher.episodes.raw_log import RawLogReader, RawLogWriter
+from thresher.pipelines.ingest.convert import Conversion
 from thresher.pipelines.ingest.ingest import ingest, ingested_logs
+from thresher.pipelines.ingest.reader import find_logs
 from thresher.pipelines.stage import local_options
 from thresher.tests.episodes.tiny import TINY_SPEC, tiny_episode
 from thresher.tests.pipelines.ingest.tiny_logs import (
@@ -246,10 +248,10 @@ def test_a_second_ingest_into_a_folder_is_told_of_the_first(tmp_path, logs):
     assert after == before
 
 
-def test_logs_of_two_mappings_never_lie_side_by_side(tmp_path, logs, monkeypatch):
+def test_logs_of_two_mappings_are_never_built_together(tmp_path, logs, monkeypatch):
     out = tmp_path / "out"
     ingest_here(logs, write_mapping(tmp_path), out)
-    assert len(ingested_logs(out)) == 3
+    before = _bytes(out)
 
     def broken_off(*_):
         raise KeyboardInterrupt
@@ -259,8 +261,110 @@ def test_logs_of_two_mappings_never_lie_side_by_side(tmp_path, logs, monkeypatch
         patch.setattr("thresher.pipelines.ingest.ingest.run_stage", broken_off)
         with pytest.raises(KeyboardInterrupt):
             ingest_here(logs, changed, out)
-    assert list(out.rglob("*.mcap")) == []
-    with pytest.raises(UserError, match=r"ingest\.json"):
-        ingested_logs(out)
+    assert {name: (out / name).read_bytes() for name in before} == before
+    with pytest.raises(UserError, match=r"run `thresher ingest`"):
+        find_logs(out)
     ingest_here(logs, changed, out)
     assert {e.metadata.robot for e in episodes_of(out)} == {"other"}
+
+
+def test_a_mapping_that_fits_nothing_costs_no_log_that_was_there(tmp_path, logs):
+    out = tmp_path / "out"
+    ingest_here(logs, write_mapping(tmp_path), out)
+    before = _bytes(out)
+    wrong = write_mapping(tmp_path, ARM_MAPPING.replace("/command.dq", "/command.dx"))
+    with pytest.raises(UserError, match=r"/command\.dx"):
+        ingest_here(logs, wrong, out)
+    assert {name: (out / name).read_bytes() for name in before} == before
+    ingest_here(logs, write_mapping(tmp_path), out)
+    assert _bytes(out) == before
+
+
+def test_logs_of_recordings_that_are_gone_are_not_built(tmp_path, logs):
+    out = tmp_path / "out"
+    ingest_here(logs, write_mapping(tmp_path), out)
+    (logs / "monday" / "a.mcap").unlink()
+    ingest_here(logs, write_mapping(tmp_path), out)
+    assert (out / "monday" / "a.mcap.mcap").exists()
+    assert find_logs(out) == ingested_logs(out)
+    assert len(ingested_logs(out)) == 2
+
+
+def test_nobody_elses_file_is_replaced(tmp_path, logs):
+    out = tmp_path / "out"
+    other = out / "monday" / "a.mcap.mcap"
+    other.parent.mkdir(parents=True)
+    with RawLogWriter(other, TINY_SPEC) as writer:
+        writer.write(tiny_episode())
+    before = other.read_bytes()
+    with pytest.raises(UserError, match="was not written by `thresher ingest`"):
+        ingest_here(logs, write_mapping(tmp_path), out)
+    assert other.read_bytes() == before
+    assert [p for p in out.rglob("*.mcap") if p != other] == []
+
+
+def test_a_log_whose_report_was_lost_to_a_kill_is_an_ingests_own(tmp_path, logs):
+    out = tmp_path / "out"
+    ingest_here(logs, write_mapping(tmp_path), out)
+    before = _bytes(out)
+    shutil.rmtree(out / ".reports")
+    ingest_here(logs, write_mapping(tmp_path), out)
+    assert _bytes(out) == before
+
+
+def test_a_recording_that_changes_while_it_is_read_is_no_episode(
+    tmp_path, logs, monkeypatch
+):
+    results = Conversion.results
+
+    def growing(self):
+        yield from results(self)
+        if self._origin.name == "c.mcap":
+            with open(logs / "c.mcap", "ab") as file:
+                file.write(b"more")
+
+    monkeypatch.setattr(Conversion, "results", growing)
+    out = tmp_path / "out"
+    report = ingest_here(logs, write_mapping(tmp_path), out)
+    errors = {r.source: r.error for r in report.recordings if r.error}
+    assert list(errors) == ["c.mcap"]
+    assert "changed while it was read" in errors["c.mcap"]
+    assert sorted(_bytes(out)) == ["monday/a.mcap.mcap", "monday/b.mcap.mcap"]
+    assert list(out.rglob(".*.part")) == []
+
+
+def test_a_link_that_leads_back_up_multiplies_nothing(tmp_path, logs):
+    (logs / "monday" / "loop").symlink_to(logs, target_is_directory=True)
+    (logs / "again").symlink_to(logs / "monday", target_is_directory=True)
+    report = ingest_here(logs, write_mapping(tmp_path), tmp_path / "out")
+    assert [r.source for r in report.recordings] == [
+        "again/a.mcap",
+        "again/b.mcap",
+        "c.mcap",
+        "monday/a.mcap",
+        "monday/b.mcap",
+    ]
+
+
+def test_names_as_long_as_they_may_be_are_ingested(tmp_path, logs):
+    for letter, end in (("é", "x"), ("é", "y")):
+        shutil.copy(logs / "c.mcap", logs / f"{letter * 124}{end}.mcap")
+    report = ingest_here(logs, write_mapping(tmp_path), tmp_path / "out")
+    assert [r.error for r in report.recordings] == [""] * 5
+    assert len({r.log for r in report.recordings}) == 5
+    assert len(episodes_of(tmp_path / "out")) == 5
+
+
+def test_a_recording_in_the_output_folder_is_named(tmp_path, logs):
+    with pytest.raises(UserError, match=r"c\.mcap lies in the output folder"):
+        ingest_here(logs, write_mapping(tmp_path), logs)
+
+
+def test_reader_options_reach_the_reader(tmp_path, logs):
+    mapping, one = write_mapping(tmp_path), local_options(1)
+    with pytest.raises(UserError, match="format"):
+        ingest([logs], mapping, tmp_path / "a", one, format="nonsense")
+    report = ingest([logs], mapping, tmp_path / "b", one, {"ros_distro": "humble"})
+    assert report.episodes == 3
+    before = report.mapping
+    assert ingest([logs], mapping, tmp_path / "b", one).mapping != before

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -368,3 +370,15 @@ def test_reader_options_reach_the_reader(tmp_path, logs):
     assert report.episodes == 3
     before = report.mapping
     assert ingest([logs], mapping, tmp_path / "b", one).mapping != before
+
+
+def test_an_ingest_killed_anywhere_goes_on_to_the_same_bytes(tmp_path, logs):
+    command = [sys.executable, "-m", "thresher.tests.pipelines.ingest.killed_ingests"]
+    words = [str(tmp_path), str(logs), str(write_mapping(tmp_path)), "14"]
+    done = subprocess.run(
+        [*command, *words], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout)
+    assert found["problems"] == {}, done.stderr[-3000:]
+    assert found["points"] == 14 <= found["events"]

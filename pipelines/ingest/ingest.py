@@ -91,9 +91,15 @@ def _outside(found: Sequence[Found], out: Path) -> list[Found]:
     """Returns recordings that are not what an earlier ingest wrote.
 
     Raises:
-      UserError: One that is not lies in the output folder.
+      UserError: One that is not lies in the output folder, or around it.
     """
     own = out.resolve()
+    for one in found:
+        if one.path.resolve() in (own, *own.parents):
+            raise UserError(
+                f"the output folder {out} lies in the recording {one.path}; choose "
+                "another with --out"
+            )
     inside = [one for one in found if own in one.path.resolve().parents]
     for one in inside:
         if not (one.path.suffix == SUFFIX and names_thresher(one.path)):

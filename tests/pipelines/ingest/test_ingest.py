@@ -10,7 +10,13 @@ import sys
 
 import pytest
 
-from thresher.benchmarks.sound_logs import arm_rows, at, write_json_mcap, write_ros1_bag
+from thresher.benchmarks.sound_logs import (
+    arm_rows,
+    at,
+    write_json_mcap,
+    write_ros1_bag,
+    write_ros2_bag,
+)
 from thresher.episodes.contract import violations
 from thresher.episodes.errors import UserError
 from thresher.episodes.raw_log import RawLogReader, RawLogWriter
@@ -360,6 +366,13 @@ def test_names_as_long_as_they_may_be_are_ingested(tmp_path, logs):
 def test_a_recording_in_the_output_folder_is_named(tmp_path, logs):
     with pytest.raises(UserError, match=r"c\.mcap lies in the output folder"):
         ingest_here(logs, write_mapping(tmp_path), logs)
+
+
+def test_an_output_folder_in_a_recording_is_named(tmp_path):
+    bag = write_ros2_bag(tmp_path / "bag", [("/x", 0.1, [1.0])])
+    for out in (bag, bag / "deep" / "out"):
+        with pytest.raises(UserError, match="lies in the recording"):
+            ingest_here(bag, write_mapping(tmp_path), out)
 
 
 def test_reader_options_reach_the_reader(tmp_path, logs):

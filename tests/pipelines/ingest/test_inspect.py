@@ -118,7 +118,7 @@ def test_a_suggestion_for_bags_ingests_as_it_is(tmp_path):
         write_ros1_bag(tmp_path / "one.bag", rows),
         write_ros2_bag(tmp_path / "two", rows),
     ):
-        _, mapping, found = _suggested(tmp_path / path.stem, path)
+        _, mapping, found = _suggested(tmp_path / f"of_{path.stem}", path)
         # 50 Hz is thinned.
         assert mapping.clock.rate_hz == 10
         assert found[0].num_steps == 6

@@ -23,7 +23,8 @@ class ProgressBar:
         self._total = total
         self._done = self._began_at = done
         self._began = self._logged = time.monotonic()
-        self._bar = _terminal_bar() if sys.stderr.isatty() else None
+        is_bytes = title.endswith("(bytes)")
+        self._bar = _terminal_bar(is_bytes) if sys.stderr.isatty() else None
         if self._bar is not None:
             self._task = self._bar.add_task(title, total=total, completed=done, note="")
 
@@ -80,10 +81,11 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[ProgressBar]:
         bar.stop()
 
 
-def _terminal_bar() -> Progress:
+def _terminal_bar(is_bytes: bool) -> Progress:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
+        DownloadColumn,
         MofNCompleteColumn,
         Progress,
         TextColumn,
@@ -94,7 +96,7 @@ def _terminal_bar() -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        DownloadColumn() if is_bytes else MofNCompleteColumn(),
         TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
         TextColumn("left"),

@@ -19,8 +19,8 @@ from thresher.pipelines.ingest.mapping_file import load_mapping
 from thresher.pipelines.ingest.reader import OXE_SHARDS, find_logs
 from thresher.pipelines.ingest.report import IngestReport
 from thresher.pipelines.ingest.sources import digest_of, find_all
+from thresher.pipelines.parent_index import ParentIndex
 from thresher.pipelines.recipe import Recipe, SourceConfig
-from thresher.pipelines.shard_files import ARRAY_RECORD, TFRECORD
 from thresher.pipelines.sources import Source
 
 # The name of the only source of a recipe that names none.
@@ -153,12 +153,9 @@ def _version_source(
     source = Source(
         config.version, version.path, weight=config.weight, reader=OXE_SHARDS
     )
-    shards = sorted(
-        path
-        for suffix in (TFRECORD, ARRAY_RECORD)
-        for path in version.path.glob(f"*.{suffix}-*")
-    )
-    return source, tuple(shards)
+    # Not every file of the folder: others may lie there, and one may be missing.
+    shards = ParentIndex(version.path).shards
+    return source, tuple(version.path / shard for shard in shards)
 
 
 def _common_spec(

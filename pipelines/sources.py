@@ -24,6 +24,7 @@ from thresher.episodes.version import (
     side_files,
 )
 from thresher.pipelines.ingest.reader import OXE_SHARDS
+from thresher.pipelines.parent_index import ParentIndex
 from thresher.pipelines.sound_rows import require_sound
 
 _TEXT = pa.string()
@@ -88,24 +89,33 @@ def merge_indexes(
     row = 0
     with streamed_index(path, MERGED_SCHEMA) as writer:
         for number, (source, files) in enumerate(zip(sources, indexes)):
-            tables = (
-                _version_tables(source)
-                if source.is_version
-                else _gathered(pq.read_table(file) for file in files)
-            )
-            if source.reader == OXE_SHARDS:
-                tables = map(_with_parent_splits, tables)
+            if source.is_version:
+                tables = _version_tables(source)
+            elif source.reader == OXE_SHARDS:
+                tables = _gathered(_converted_tables(source, files))
+            else:
+                tables = _gathered(pq.read_table(file) for file in files)
             for table in tables:
                 writer.write(_numbered(table, row, number))
                 row += table.num_rows
     return row
 
 
-def _with_parent_splits(table: pa.Table) -> pa.Table:
-    """Adds the split that a shard's name tells: 'x-train.tfrecord-00000-of-00001'."""
-    files = table["file"].to_pylist()
-    splits = [name.split(".")[0].rsplit("-")[-1] for name in files]
-    return table.append_column("parent_split", pa.array(splits, pa.string()))
+def _converted_tables(source: Source, files: Sequence[Path]) -> Iterator[pa.Table]:
+    """Yields the index of each shard of a sealed version, nothing lost or slipped in.
+
+    Raises:
+      UserError: A shard is not the one that was sealed.
+    """
+    parent = ParentIndex(source.root)
+    for shard, file in zip(parent.shards, files):
+        try:
+            table = parent.joined(shard, pq.read_table(file))
+        except UserError:
+            # A shard that is put right may have the size and time of the damaged one.
+            file.unlink()
+            raise
+        yield table
 
 
 def _gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -121,7 +131,7 @@ def _gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _concat(tables: list[pa.Table]) -> pa.Table:
-    return pa.concat_tables([_conformed(table, INDEX_SCHEMA) for table in tables])
+    return pa.concat_tables([_conformed(table, MERGED_SCHEMA) for table in tables])
 
 
 def _version_tables(source: Source) -> Iterator[pa.Table]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -209,8 +210,6 @@ def test_what_does_not_fit_is_refused_in_one_message(parent, other, tmp_path):
 
 
 def test_a_damaged_parent_is_named_and_nothing_appears(parent, tmp_path):
-    import shutil
-
     copy = shutil.copytree(parent.path, tmp_path / "tiny" / "1.0.0")
     row = parent.index.to_pylist()[0]
     shard = copy / row["shard_file"]
@@ -286,3 +285,60 @@ def test_oxe_alignment_keeps_the_last_action_and_reward(parent, tmp_path):
         assert after.array("is_terminal")[-1] == before.array("is_terminal")[-1]
         assert set(after.array("language_instruction")) == {"pick something up"}
     assert verify(found.path) == []
+
+
+def _flip(shard, row):
+    data = bytearray(shard.read_bytes())
+    data[row["record_offset"] + 40] ^= 1
+    shard.write_bytes(data)
+
+
+def _cut(shard, row):
+    shard.write_bytes(shard.read_bytes()[: row["record_offset"] + 40])
+
+
+def _remove(shard, row):
+    shard.unlink()
+
+
+@pytest.mark.parametrize("damage", [_flip, _cut, _remove])
+def test_a_damaged_parent_is_not_converted_without_what_is_lost(
+    parent, tmp_path, damage
+):
+    copy = shutil.copytree(parent.path, tmp_path / "tiny" / "1.0.0")
+    rows = [r for r in parent.index.to_pylist() if r["split"] == "train"]
+    row = next(r for r in rows if r["position"] == (0 if damage is _remove else 3))
+    shard = copy / row["shard_file"]
+    damage(shard, row)
+    asked = Derivation([copy], alignment="oxe", name="tiny_oxe", version="1.0.0")
+    told = f"episode {row['episode_id']} .*{shard.name} of .*`thresher verify"
+    with pytest.raises(UserError, match=told):
+        derive_version(asked, local_options(1))
+    assert not (tmp_path / "tiny_oxe" / "1.0.0").exists()
+    # Put right, with the old time: nothing is remembered of the damaged one.
+    shutil.copy2(parent.path / shard.name, shard)
+    found = derive_version(asked, local_options(1))
+    assert found.index.num_rows == parent.index.num_rows
+
+
+def test_a_shard_that_the_parent_does_not_name_is_not_converted(
+    parent, other, tmp_path
+):
+    copy = shutil.copytree(parent.path, tmp_path / "tiny" / "1.0.0")
+    foreign = sorted(other.path.glob("*-train.tfrecord-*"))[0]
+    shutil.copy(foreign, copy / "tiny-train.tfrecord-00007-of-00009")
+    asked = Derivation([copy], alignment="oxe", name="tiny_oxe", version="1.0.0")
+    found = derive_version(asked, local_options(1))
+    assert found.index.num_rows == parent.index.num_rows
+
+
+def test_a_valid_record_in_the_place_of_another_is_not_converted(
+    parent, other, tmp_path
+):
+    copy = shutil.copytree(parent.path, tmp_path / "tiny" / "1.0.0")
+    shard = sorted(copy.glob("*-train.tfrecord-*"))[0]
+    foreign = sorted(other.path.glob("*-train.tfrecord-*"))[0]
+    shard.write_bytes(foreign.read_bytes())
+    asked = Derivation([copy], alignment="oxe", name="tiny_oxe", version="1.0.0")
+    with pytest.raises(UserError, match=f"{shard.name} of .* is not as it was sealed"):
+        derive_version(asked, local_options(1))

@@ -27,10 +27,10 @@ from thresher.episodes.version import CHECKSUMS, EPISODES, require_plausible_row
 from thresher.pipelines.shard_files import RecordReader, record_digest
 
 # Written after the seal, by the build about itself.
-_UNSEALED = ("run.json",)
+UNSEALED = ("run.json",)
 _MOST_NAMED = 100
 # A version of a hundred thousand shards needs some 15 MB of checksums.
-_MOST_CHECKSUM_BYTES = 256 << 20
+MOST_CHECKSUM_BYTES = 256 << 20
 # More than any file system takes.
 _MOST_FILE_BYTES = 1 << 63
 _PLACES = ("episode_id", "shard_file", "record_offset", "record_length")
@@ -95,7 +95,7 @@ def verify(folder: Path) -> list[Damage]:
 
 
 def _foreign(folder: Path, sealed: dict[str, Any]) -> list[Damage]:
-    known = {*sealed, *_UNSEALED, CHECKSUMS}
+    known = {*sealed, *UNSEALED, CHECKSUMS}
     names = sorted(entry.name for entry in os.scandir(folder))
     return [
         # Others may have given it letters that no terminal should be sent.
@@ -106,7 +106,7 @@ def _foreign(folder: Path, sealed: dict[str, Any]) -> list[Damage]:
 
 
 def _read_checksums(path: Path) -> dict[str, dict[str, Any]]:
-    if _kind(path) != "" or path.stat().st_size > _MOST_CHECKSUM_BYTES:
+    if _kind(path) != "" or path.stat().st_size > MOST_CHECKSUM_BYTES:
         raise ValueError("it is no file of checksums")
     return read_checksums(path.read_text())
 
@@ -130,7 +130,8 @@ def read_checksums(text: str) -> dict[str, dict[str, Any]]:
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"{error!r}") from error
     for name, facts in sealed.items():
-        if name in ("", ".", "..") or "/" in name or not name.isprintable():
+        is_plain = name and "/" not in name and name.isprintable()
+        if not is_plain or name.startswith(".") or name == CHECKSUMS:
             raise ValueError(f"{name[:255]!a} names no file of this folder")
         if not 0 <= facts["bytes"] < _MOST_FILE_BYTES:
             raise ValueError(f"{name[:255]!a} has no file's number of bytes")

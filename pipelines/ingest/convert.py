@@ -28,7 +28,7 @@ from thresher.pipelines.ingest.recording import (
 from thresher.pipelines.ingest.ticks import RefusedSegment
 
 # Changes when the same recording and mapping would make other episodes.
-REVISION = "1"
+REVISION = "2"
 
 
 @dataclasses.dataclass(frozen=True)

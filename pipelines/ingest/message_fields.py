@@ -120,6 +120,12 @@ class FieldReader:
             return _get(record, name)
         if isinstance(record, dict) or not names:
             return MISSING if names else self._not_a_record(record, name)
+        if name in _constants(type(record)):
+            raise UserError(
+                f"field {self.path.text!r}: {name} is a constant of the definition of "
+                f"{self.path.topic} (always {getattr(record, name)!r}), which no "
+                f"message holds; name one of its fields: {', '.join(names)}"
+            )
         raise unknown_name(
             f"field in {self.path.text!r} of {self.path.topic}", name, names
         )
@@ -256,10 +262,21 @@ def field_names(record: Any) -> list[str]:
 
 def _declared(kind: Any) -> list[str]:
     if dataclasses.is_dataclass(kind):
+        constants = _constants(kind)
         names = [field.name for field in dataclasses.fields(kind)]
-        return [name for name in names if name != "__msgtype__"]
+        return [name for name in names if name not in constants]
     descriptor = getattr(kind, "DESCRIPTOR", None)
     return [field.name for field in descriptor.fields] if descriptor else []
+
+
+def _constants(kind: Any) -> set[str]:
+    """Returns the constants of a ROS definition, which rosbags makes class variables.
+
+    Dataclasses take them for fields, for their annotations are texts there.
+    """
+    if not dataclasses.is_dataclass(kind):
+        return set()
+    return {f.name for f in dataclasses.fields(kind) if "ClassVar" in str(f.type)}
 
 
 def is_time(record: Any) -> bool:

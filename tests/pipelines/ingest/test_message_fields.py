@@ -10,10 +10,12 @@ import pytest
 from thresher.benchmarks.sound_logs import picture
 from thresher.episodes.errors import UserError
 from thresher.episodes.images import decode_image, encode_image
+from thresher.pipelines.ingest.message_decoders import ros_decoder
 from thresher.pipelines.ingest.message_fields import (
     MISSING,
     FieldReader,
     FieldValueError,
+    field_names,
     parse_field,
 )
 from thresher.pipelines.ingest.message_images import ImageValueError, image_of
@@ -198,3 +200,23 @@ def test_damaged_pictures_are_named(message, rule):
 def test_kinds_of_pictures_that_are_not_read_are_named(message, remedy):
     with pytest.raises(UserError, match=remedy):
         image_of(message)
+
+
+CONSTANTS = "int8 NO_FIX=-1\nint8 FIX=0\nstring WORD=hi\nint8 status\nuint16 service\n"
+
+
+def _ros_message():
+    # CDR: four bytes of header, an int8, a byte of padding, a uint16.
+    decode = ros_decoder("x/msg/Fix", CONSTANTS, cdr=True)
+    return decode(b"\x00\x01\x00\x00" + b"\xff\x00" + b"\x07\x00")
+
+
+def test_a_constant_of_a_ros_definition_is_no_value_of_its_messages():
+    message = _ros_message()
+    assert field_names(message) == ["status", "service"]
+    assert _value("/arm", message).tolist() == [-1, 7]
+
+
+def test_a_constant_that_is_asked_for_is_refused_by_name():
+    with pytest.raises(UserError, match="NO_FIX is a constant .*status, service"):
+        _value("/arm.NO_FIX", _ros_message())

@@ -25,7 +25,12 @@ from thresher.episodes.metadata import (
     Success,
 )
 from thresher.episodes.spec import Column
-from thresher.pipelines.ingest.columns import ColumnError, picked_column, shaped
+from thresher.pipelines.ingest.columns import (
+    ColumnError,
+    differences,
+    picked_column,
+    shaped,
+)
 from thresher.pipelines.ingest.labels import (
     picked_labels,
     source_of_success,
@@ -220,7 +225,7 @@ class _Assembly:
         if feature.derivation == "next_of":
             column = column[1:]
         elif feature.derivation == "difference_of":
-            column = np.diff(column, axis=0)
+            column = differences(feature.spec, column)
         return np.concatenate([column, feature.spec.zeros(1)])
 
     def _values(self, feature: MappedFeature, picks: list[Picked]) -> Column:

@@ -13,6 +13,7 @@ from thresher.episodes.spec import Column, FeatureSpec
 from thresher.pipelines.ingest.mapping import MappedFeature
 from thresher.pipelines.ingest.picture import PictureError, conform, sniff
 from thresher.pipelines.ingest.recording import Stream
+from thresher.pipelines.ingest.whole_numbers import array_of, joined
 
 
 class ColumnError(ValueError):
@@ -47,7 +48,7 @@ def stream_of(field: str, times_ns: Any, values: Sequence[Any]) -> Stream:
             f"{list(shapes[1])} in another; take the entries that are always there, as "
             f"in {field}[0:3]"
         )
-    return Stream(times, np.array(values))
+    return Stream(times, array_of(values))
 
 
 def _kind(value: Any) -> str:
@@ -103,7 +104,7 @@ def shaped(feature: MappedFeature, arrays: Sequence[np.ndarray]) -> np.ndarray:
     spec = feature.spec
     count = len(arrays[0])
     flat = [array.reshape(count, math.prod(array.shape[1:])) for array in arrays]
-    whole = flat[0] if len(flat) == 1 else np.concatenate(flat, axis=1)
+    whole = flat[0] if len(flat) == 1 else joined(flat, axis=1)
     if whole.shape[1] != math.prod(spec.shape):
         found = list(arrays[0].shape[1:]) if len(arrays) == 1 else [whole.shape[1]]
         raise ColumnError(
@@ -122,7 +123,7 @@ def _scaled(feature: MappedFeature, values: np.ndarray) -> np.ndarray:
     scale, offset = feature.source.scale, feature.source.offset
     instead = feature.source.not_finite
     if instead is not None and values.dtype.kind == "f":
-        values = np.where(np.isfinite(values), values, instead)
+        values = np.where(np.isfinite(values), values, np.float64(instead))
     if scale == 1.0 and offset == 0.0:
         return values
     for name, numbers in (("scale", scale), ("offset", offset)):
@@ -131,7 +132,55 @@ def _scaled(feature: MappedFeature, values: np.ndarray) -> np.ndarray:
                 f"{feature.spec.name}: {name} has {len(numbers)} numbers for "
                 f"{values.shape[1]} entries"
             )
-    return values.astype(np.float64) * np.asarray(scale) + np.asarray(offset)
+    return _times_plus(feature.spec, values, np.asarray(scale), np.asarray(offset))
+
+
+def _times_plus(
+    spec: FeatureSpec, values: np.ndarray, scale: np.ndarray, offset: np.ndarray
+) -> np.ndarray:
+    exact = values.astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        rounded = exact.astype(values.dtype) != values
+        scaled = exact * scale + offset
+    if values.dtype.kind in "iu" and np.dtype(spec.dtype).kind != "f":
+        _refuse_first(
+            spec, values, rounded, "is scaled as a float64, which does not hold it"
+        )
+    overflows = np.isfinite(exact) & ~np.isfinite(scaled)
+    _refuse_first(spec, values, overflows, "is more than any number when scaled")
+    return scaled
+
+
+def _refuse_first(
+    spec: FeatureSpec, values: np.ndarray, wrong: np.ndarray, rule: str
+) -> None:
+    if wrong.any():
+        value = values[wrong].reshape(-1)[0]
+        raise ColumnError(f"{spec.name}: {value} {rule}; mend scale and offset")
+
+
+def differences(spec: FeatureSpec, column: np.ndarray) -> np.ndarray:
+    """Returns [T - 1, …] of the next step's values less each step's.
+
+    Raises:
+      ColumnError: The feature's type cannot hold one.
+    """
+    before, after = column[:-1], column[1:]
+    with np.errstate(over="ignore", invalid="ignore"):
+        changed = np.diff(column, axis=0)
+    if column.dtype.kind == "f":
+        wrong = ~np.isfinite(changed) & np.isfinite(before) & np.isfinite(after)
+    else:
+        # What is too large for its type comes out on the other side of zero.
+        wrong = ((changed > 0) != (after > before)) | (
+            (changed < 0) != (after < before)
+        )
+    if wrong.any():
+        raise ColumnError(
+            f"{spec.name}: {after[wrong][0]} less {before[wrong][0]} is no "
+            f"{spec.dtype}; say a dtype that holds differences, such as float32"
+        )
+    return changed
 
 
 def _cast(spec: FeatureSpec, values: np.ndarray) -> np.ndarray:
@@ -142,13 +191,15 @@ def _cast(spec: FeatureSpec, values: np.ndarray) -> np.ndarray:
     # Not-a-number and overflow are told by the comparison, not by a warning.
     with np.errstate(invalid="ignore", over="ignore"):
         cast = values.astype(wanted)
-        if wanted.kind == "f":
-            return cast
-        wrong = np.flatnonzero((cast != values).reshape(-1))
-    if wrong.size:
-        value = values.reshape(-1)[wrong[0]]
+        is_float = wanted.kind == "f"
+        # What was infinite in the log is for not_finite and the contract to judge.
+        wrong = np.isinf(cast) & np.isfinite(values) if is_float else cast != values
+    if wrong.any():
+        value = values[wrong].reshape(-1)[0]
+        instead = "float64" if is_float else "float32"
         raise ColumnError(
-            f"{spec.name}: {value} is no {spec.dtype}; say dtype: float32, or scale it"
+            f"{spec.name}: {value} is no {spec.dtype}; say dtype: {instead}, "
+            "or scale it"
         )
     return cast
 

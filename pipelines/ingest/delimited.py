@@ -48,6 +48,7 @@ from thresher.pipelines.ingest.text_rows import (
     numbers_of_values,
 )
 from thresher.pipelines.ingest.text_runs import AGAIN, Run, changes, parsed_position
+from thresher.pipelines.ingest.whole_numbers import may_be_rounded
 
 _CSV = {".csv": ",", ".tsv": "\t", ".txt": ","}
 _JSON = (".jsonl", ".ndjson")
@@ -264,20 +265,32 @@ class DelimitedReader:
             ahead = self._ahead.cells(line, start, stop, kinds)
             if ahead is not None:
                 budget.spend(stop - start, "its rows")
-                return dict(ahead)
+            cells = dict(ahead or self._csv_cells(line, start, stop, kinds, budget))
+            # As they are written, for Arrow may have rounded them.
+            again = {n: pa.string() for n in names if _may_be_rounded(cells.get(n))}
+            return {**cells, **self._csv_cells(line, start, stop, again, budget)}
         parts: dict[str, list[Any]] = {name: [] for name in names}
         for block in blocks(self.path, start, stop, line):
             budget.spend(len(block.data), "its rows")
-            if self._is_json:
-                for row in json_rows(self.path, block):
-                    for name in names:
-                        parts[name].append(row.get(name))
-            else:
-                found = csv_cells(self.path, block, self._names, kinds, self._delimiter)
+            for row in json_rows(self.path, block):
                 for name in names:
-                    parts[name].append(found[name])
-        if self._is_json:
-            return dict(parts)
+                    parts[name].append(row.get(name))
+        return parts
+
+    def _csv_cells(
+        self,
+        line: int,
+        start: int,
+        stop: int,
+        kinds: Mapping[str, pa.DataType],
+        budget: Budget,
+    ) -> dict[str, Any]:
+        parts: dict[str, list[pa.Array]] = {name: [] for name in kinds}
+        for block in blocks(self.path, start, stop, line) if kinds else ():
+            budget.spend(len(block.data), "its rows")
+            found = csv_cells(self.path, block, self._names, kinds, self._delimiter)
+            for name in kinds:
+                parts[name].append(found[name])
         return {name: _alike(p) for name, p in parts.items() if p}
 
     def _arrow_kind(self, name: str) -> pa.DataType:
@@ -350,6 +363,12 @@ class DelimitedReader:
             )
             return Stream(times, frames)
         return Stream(times, files_column(self.path, folder, paths, lines, budget))
+
+
+def _may_be_rounded(column: Any) -> bool:
+    if isinstance(column, pa.Array) and pa.types.is_floating(column.type):
+        column = column.drop_null().to_numpy(zero_copy_only=False)
+    return isinstance(column, np.ndarray) and may_be_rounded(column)
 
 
 def _alike(parts: list[pa.Array]) -> pa.Array:

@@ -24,6 +24,7 @@ import numpy as np
 from thresher.episodes.errors import UserError, unknown_name
 from thresher.pipelines.ingest.message_images import image_of, is_image
 from thresher.pipelines.ingest.picture import sniff
+from thresher.pipelines.ingest.whole_numbers import array_of, joined
 
 # Stands for "this message has no such element", which is no error: a /tf message
 # holds some frames and the next one others.
@@ -202,7 +203,7 @@ class FieldReader:
         self._add_leaves(value, "", leaves)
         if not leaves:
             return np.zeros(0)
-        return np.concatenate(leaves)
+        return joined(leaves)
 
     def _add_leaves(self, value: Any, way: str, leaves: list[np.ndarray]) -> None:
         if isinstance(value, (bool, int, float, np.generic)):
@@ -228,7 +229,7 @@ class FieldReader:
     def _add_list(self, value: Any, way: str, leaves: list[np.ndarray]) -> None:
         elements = list(value)
         if elements and all(type(e) in (int, float, bool) for e in elements):
-            leaves.append(np.asarray(elements))
+            leaves.append(array_of(elements))
             return
         for position, element in enumerate(elements):
             self._add_leaves(element, f"{way}[{position}]", leaves)

@@ -41,7 +41,14 @@ def outcome_columns(
     if mapping.reward.source == "success":
         reward[-2] = float(success == Success.YES)
     elif mapping.reward.source == "field":
-        reward[:-1] = _rewards(mapping, streams, ticks, picked)
+        sums = _rewards(mapping, streams, ticks, picked)
+        with np.errstate(over="ignore"):
+            reward[:-1] = sums
+        too_large = np.isinf(reward[:-1]) & np.isfinite(sums)
+        if too_large.any():
+            raise ColumnError(
+                f"reward: {sums[too_large][0]} of {mapping.reward.field} is no float32"
+            )
     terminal = _is_terminal(mapping, streams, success, picked)
     discount = np.ones(count, np.float32)
     discount[-2:] = [0.0 if terminal else 1.0, 0.0]

@@ -18,6 +18,11 @@ import pyarrow.csv as pacsv
 
 from thresher.pipelines.ingest.line_blocks import Block
 from thresher.pipelines.ingest.table_rules import damaged
+from thresher.pipelines.ingest.whole_numbers import (
+    array_of,
+    array_of_texts,
+    may_be_rounded,
+)
 
 REMEDY = "mend the line, or leave it out"
 _PART_BYTES = 1 << 20
@@ -268,6 +273,8 @@ def _cast(texts: pa.Array) -> Optional[np.ndarray]:
             values = np.asarray(texts.cast(kind).to_numpy(zero_copy_only=False))
         except pa.ArrowInvalid:
             continue
+        if may_be_rounded(values):
+            return array_of_texts(texts.to_pylist(), values)
         return values
     lowered = pc.utf8_lower(texts)
     if pc.all(pc.is_in(lowered, value_set=pa.array(["true", "false"]))).as_py():
@@ -322,7 +329,7 @@ def numbers_of_values(
         texts = np.empty(len(kept), dtype=object)
         texts[:] = kept
         return texts, there
-    array = np.array(kept)
+    array = array_of(kept)
     if array.dtype.kind not in "biuf":
         rule = f"{name} holds {array.dtype}, neither numbers nor texts"
         raise damaged(path, f"line {first_line}", rule, REMEDY)

@@ -365,3 +365,14 @@ def test_the_same_segment_gives_the_same_episode(tmp_path):
         Provenance(),
     )
     assert first.episode.episode_id == second.episode.episode_id
+
+
+def test_a_reward_that_is_no_float32_refuses_the_episode(tmp_path):
+    with pytest.raises(RefusedSegment, match=r"reward: 1e\+39 of rew is no float32"):
+        _table(
+            tmp_path,
+            "rlds",
+            obs=_rows([1.0, 2]),
+            act=_rows([1.0, 2]),
+            rew=_rows([1e39, 0]),
+        )

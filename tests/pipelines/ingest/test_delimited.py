@@ -430,3 +430,16 @@ def test_a_last_line_that_was_cut_off_costs_its_own_episode_only(write):
     assert found == [10] * 9
     with pytest.raises(DamagedRecordingError, match="line 102: 1 cells"):
         list(listing)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("whole_first.csv", "a\n9007199254740993\n1.0\n3\n"),
+        ("empty_cells.csv", "a,b\n1.0,x\n,x\n9007199254740993,x\n3,x\n"),
+        ("rows.jsonl", '{"a": 9007199254740993}\n{"a": 1.0}\n{"a": 3}\n'),
+    ],
+)
+def test_a_whole_number_among_decimals_is_read_by_its_digits(write, name, text):
+    segment = _read(write(text, name), ["a"], missing="skip")
+    assert sorted(segment.streams["a"].values.tolist()) == [1, 3, 2**53 + 1]

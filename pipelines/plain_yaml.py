@@ -35,12 +35,15 @@ _CONSTRUCTION = (
 )
 
 
-def read_plain_yaml(path: Path, what: str) -> Any:
+def read_plain_yaml(
+    path: Path, what: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader
+) -> Any:
     """Returns the values of a YAML file; dates become texts.
 
     Args:
       path: The file.
       what: What it is, for errors: 'recipe'.
+      loader: Makes the values of its text.
 
     Raises:
       OSError: It cannot be opened.
@@ -52,11 +55,14 @@ def read_plain_yaml(path: Path, what: str) -> Any:
     if path.stat().st_size > _MOST_BYTES:
         raise UserError(f"{path} is too large for a {what}; name the YAML file")
     try:
-        raw = yaml.safe_load(path.read_text())
+        # The loader is a SafeLoader: it makes plain values only.
+        raw = yaml.load(path.read_text(encoding="utf-8"), loader)
+        return _Reader(path, what).plain(raw, "")
+    except UserError:
+        raise
     except _CONSTRUCTION as error:
         told = " ".join(str(error).split())[:400] or type(error).__name__
         raise UserError(f"{path} is no YAML: {told}") from error
-    return _Reader(path, what).plain(raw, "")
 
 
 def shown(value: Any) -> str:

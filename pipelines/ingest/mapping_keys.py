@@ -10,8 +10,8 @@ from typing import Any, Optional
 import yaml
 
 from thresher.episodes.errors import UserError
+from thresher.pipelines.plain_yaml import read_plain_yaml, shown
 
-_MAX_BYTES = 1 << 20
 _KINDS: dict[str, tuple[type, ...]] = {
     "a text": (str,),
     "a number": (int, float),
@@ -26,12 +26,14 @@ class _StrictLoader(yaml.SafeLoader):
     """Refuses a key that is written twice: YAML would keep the last and say nothing."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for position, key in enumerate(keys):
-            if key in keys[:position]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is written twice", node.start_mark
+                    None, None, f"the key {key!r} is written twice", key_node.start_mark
                 )
+            seen.add(key)
         return super().construct_mapping(node, deep)
 
 
@@ -39,19 +41,13 @@ def load_yaml(file: Path) -> dict[str, Any]:
     """Returns a YAML file's table.
 
     Raises:
-      UserError: It cannot be read, is no YAML, or no table; with the line.
+      UserError: It cannot be read, is no YAML or too much of it, holds what is no
+        plain value, or is no table; with the line or the key.
     """
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        loaded = read_plain_yaml(file, "mapping", _StrictLoader)
+    except OSError as error:
         raise UserError(f"cannot read the mapping {file}: {error}") from error
-    if len(text) > _MAX_BYTES:
-        raise UserError(f"{file} has {len(text)} characters: that is no mapping")
-    try:
-        # The loader is a SafeLoader: it makes plain values only.
-        loaded = yaml.load(text, _StrictLoader)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise UserError(f"{file} is not YAML: {error}") from error
     if not isinstance(loaded, dict):
         raise UserError(
             f"{file} holds {type(loaded).__name__}, not a table of keys; "
@@ -75,7 +71,7 @@ class Keys:
     def error(self, key: str, rule: str) -> UserError:
         """Returns the error for a key of this table."""
         name = f"{self._where}.{key}" if self._where and key else key or self._where
-        said = f" (now {self._table[key]!r})" if key in self._table else ""
+        said = f" (now {shown(self._table[key])})" if key in self._table else ""
         return UserError(f"{self._file}: {name}{said}: {rule}")
 
     def take(self, key: str, kind: str, default: Any = None) -> Any:

@@ -98,7 +98,7 @@ def test_labels_are_constants_fields_or_attributes(tmp_path):
         ),
         ({"features": None, "feature": {}}, "'feature' is there instead"),
         ({"step_seconds": 0}, "above zero"),
-        ({"step_seconds": float("nan")}, "above zero"),
+        ({"step_seconds": float("nan")}, "must be a number, not nan"),
         ({"clock": {"rate_hz": 20}}, "contradicts clock.rate_hz of 20"),
         ({"clock": {}}, "clock.stream: name a field"),
         ({"clock": {"rate_hz": 10, "time": "heder"}}, "did you mean 'header'"),
@@ -164,10 +164,10 @@ def test_a_mistake_in_a_feature_is_named_with_its_path(tmp_path, feature, messag
     [
         ("", "not a table"),
         ("- 1", "not a table"),
-        ("a: [", "is not YAML"),
+        ("a: [", "is no YAML"),
         ("name: a\nname: b", "written twice"),
-        ("a: !!python/object:os.system {}", "is not YAML"),
-        ("\tname: a", "is not YAML"),
+        ("a: !!python/object:os.system {}", "is no YAML"),
+        ("\tname: a", "is no YAML"),
     ],
 )
 def test_what_is_no_mapping_is_named(tmp_path, text, message):
@@ -192,3 +192,26 @@ def test_comments_do_not_change_the_digest_and_every_key_does(tmp_path):
     ]
     digests = {mapping.digest() for mapping in [plain, *others]}
     assert len(digests) == 5
+
+
+def test_a_list_that_holds_itself_a_billion_times_is_refused_at_once(tmp_path):
+    lists = "x0: &x0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+        f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10)}]\n" for n in range(1, 12)
+    )
+    for text in (lists, "success: &a [*a]\n", "features: &a {x: *a}\n"):
+        file = write_mapping(tmp_path, text + ARM_MAPPING)
+        with pytest.raises(UserError, match=r"more than 20,000 values|is no YAML"):
+            load_mapping(file)
+
+
+def test_a_mapping_that_is_no_file_or_no_plain_text_is_refused(tmp_path):
+    with pytest.raises(UserError, match="/dev/zero is no file; name the YAML file"):
+        load_mapping(Path("/dev/zero"))
+    with pytest.raises(UserError, match="cannot read the mapping"):
+        load_mapping(tmp_path / "none.yaml")
+    for text, rule in (
+        ("minimum: .nan", "must be a number, not nan"),
+        ("x" * (1 << 20 | 1), "is too large for a mapping"),
+    ):
+        with pytest.raises(UserError, match=rule):
+            load_mapping(write_mapping(tmp_path, text))

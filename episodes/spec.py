@@ -81,6 +81,22 @@ class FeatureSpec:
                 f"feature {self.name!r}: {len(self.labels)} labels for the last axis "
                 f"of shape {list(self.shape)}; give one per entry"
             )
+        self._check_bounds()
+
+    def _check_bounds(self) -> None:
+        for word, bound in (("minimum", self.minimum), ("maximum", self.maximum)):
+            if isinstance(bound, tuple) and self.shape[-1:] != (len(bound),):
+                raise UserError(
+                    f"feature {self.name!r}: {len(bound)} numbers in {word} for the "
+                    f"last axis of shape {list(self.shape)}; give one, or one per entry"
+                )
+        if self.minimum is None or self.maximum is None:
+            return
+        if np.any(np.asarray(self.minimum) > np.asarray(self.maximum)):
+            raise UserError(
+                f"feature {self.name!r}: minimum {self.minimum} is above maximum "
+                f"{self.maximum}, so no value is legal; exchange them"
+            )
 
     @property
     def is_image(self) -> bool:
@@ -129,7 +145,9 @@ class FeatureSpec:
         ):
             if bound is None:
                 continue
-            limit = np.asarray(bound, dtype=array.dtype)
+            # Whole numbers have no bound of 0.5, nor a uint8 one of -1.
+            is_float = array.dtype.kind == "f"
+            limit = np.asarray(bound, dtype=array.dtype if is_float else None)
             outside = array > limit if sign > 0 else array < limit
             if outside.any():
                 step = int(np.argwhere(outside)[0][0])
@@ -210,6 +228,13 @@ class EpisodeSpec:
                 f"episode spec {self.name!r} names {doubled[0]!r} twice; reward, "
                 "discount and flags are added without being asked for"
             )
+        for name in names:
+            below = [other for other in names if other.startswith(f"{name}/")]
+            if below:
+                raise UserError(
+                    f"episode spec {self.name!r}: feature {name!r} cannot hold both "
+                    f"values and the feature {below[0]!r}; rename one of them"
+                )
         if not self.step_seconds > 0:
             raise UserError(
                 f"episode spec {self.name!r}: step_seconds must be positive, not "

@@ -68,10 +68,17 @@ def read_annotations(path: Path) -> AnnotationFile:
         holds a value that cannot be; with the row.
     """
     table = _table(path)
-    id_column = _id_column(path, table.column_names)
+    try:
+        # Bytes that are no text are found out when they are asked for.
+        names, rows = table.column_names, table.to_pylist()
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"the annotations {path} are not written in UTF-8 ({error}); save them as "
+            "CSV in UTF-8, or as Parquet"
+        ) from error
+    id_column = _id_column(path, names)
     statements = [
-        _statement(path, number, row, id_column)
-        for number, row in enumerate(table.to_pylist())
+        _statement(path, number, row, id_column) for number, row in enumerate(rows)
     ]
     return AnnotationFile(path, statements)
 

@@ -110,3 +110,41 @@ def test_standard_features_are_not_stated_twice():
     reward = FeatureSpec("reward", (), "float32", "Mine.")
     with pytest.raises(UserError, match="'reward' twice"):
         EpisodeSpec("twice", (reward,), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "shape", "words"),
+    [
+        ({"minimum": (1, 2, 3)}, (2,), "3 numbers in minimum for the last axis"),
+        ({"maximum": (1, 2)}, (), "2 numbers in maximum for the last axis"),
+        ({"minimum": 5, "maximum": 1}, (), "minimum 5 is above maximum 1"),
+        ({"minimum": (0, 2), "maximum": 1}, (2,), "is above maximum"),
+    ],
+)
+def test_bounds_that_no_value_could_keep_are_refused(bounds, shape, words):
+    with pytest.raises(UserError, match=words):
+        FeatureSpec("observation/x", shape, "float32", "x", **bounds)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bounds", "values", "is_legal"),
+    [
+        ("uint8", {"minimum": -1.0}, [0, 255], True),
+        ("int32", {"minimum": 0.5}, [0], False),
+        ("float32", {"maximum": 0.1}, [0.1], True),
+        ("float32", {"minimum": (0.0, 1.0), "maximum": (0.0, 2.0)}, [[0, 2]], True),
+    ],
+)
+def test_bounds_are_compared_as_numbers(dtype, bounds, values, is_legal):
+    column = np.asarray(values, dtype)
+    feature = FeatureSpec("observation/x", column.shape[1:], dtype, "x", **bounds)
+    assert (feature.problems(column) == []) == is_legal
+
+
+def test_a_feature_is_no_folder_of_others():
+    features = tuple(
+        FeatureSpec(name, (), "float32", "x")
+        for name in ("observation/a_b", "observation/a", "observation/a/b")
+    )
+    with pytest.raises(UserError, match="'observation/a' cannot hold both .*a/b"):
+        EpisodeSpec("x", features, 0.1)

@@ -172,6 +172,20 @@ def test_a_file_that_cannot_be_meant_is_named_with_its_row(
     assert str(tmp_path / "a.csv") in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"source_id,languag\xe9\nx,y\n",
+        b"source_id,language\nx,\xe9t\xe9\n",
+        b"\xff\xfe\x00",
+    ],
+)
+def test_a_file_that_is_not_in_utf_8_is_named(tmp_path, index, content):
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(UserError, match=r"annotations .*a\.csv"):
+        apply_annotations(index, [tmp_path / "a.csv"])
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path, index):
     with pytest.raises(UserError, match="cannot read the annotations"):
         apply_annotations(index, [tmp_path / "none.csv"])

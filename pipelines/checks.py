@@ -200,7 +200,10 @@ def _label_disagreement(table: pa.Table, _: float) -> Iterator[tuple[int, str]]:
         labels = _labels(text)
         other = {who: said for who, said in labels.items() if said != "unknown"}
         against = [who for who, said in other.items() if said != success]
-        if against and success != "unknown":
+        if success == "unknown" and len(set(other.values())) > 1:
+            told = ", ".join(f"{who} says {said}" for who, said in other.items())
+            yield row, f"success is unknown, for {told}"
+        elif against and success != "unknown":
             yield row, f"success is {success!r}, {', '.join(against)} says otherwise"
 
 

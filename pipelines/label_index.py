@@ -8,6 +8,7 @@ if the recipe says so, follows from it.
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,8 @@ def label_index(
     """
     before = read_index(index, _LABELLED)
     after, report = apply_annotations(before, labelling.files)
+    for warning in report.warnings():
+        print(f"thresher: {warning}", file=sys.stderr)
     changed = {
         row: new
         for row, (old, new) in enumerate(zip(before.to_pylist(), after.to_pylist()))

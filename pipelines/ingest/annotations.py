@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from thresher.episodes.errors import UserError
 from thresher.episodes.metadata import Success
 from thresher.pipelines.ingest.annotation_file import (
     LABELS,
@@ -58,6 +59,17 @@ class AnnotationReport:
                 lines.append(f"{title}: and {len(several) - 10} more")
         return lines
 
+    def warnings(self) -> list[str]:
+        """Returns a line for each thing that somebody should mend, with its first."""
+        return [
+            f"labels: {title}: {len(several)}, as {'; '.join(several[:3])}"
+            for title, several in (
+                ("statements about no episode that is here", self.unknown),
+                ("contradictions between labellers", self.conflicts),
+            )
+            if several
+        ]
+
 
 def apply_annotations(
     index: pa.Table, files: Sequence[Path]
@@ -66,8 +78,9 @@ def apply_annotations(
 
     A success that somebody said replaces the one there; the old one goes on as one of
     the `other_labels`, by its source. Labellers who disagree on success make it
-    unknown, unless all say it with a `precedence`, of which the highest counts; on the
-    other columns they leave it as it was.
+    unknown, and each one's goes on among the `other_labels`, unless all say it with a
+    `precedence`, of which the highest counts; on the other columns they leave it as it
+    was.
 
     Args:
       index: One row an episode; see `episodes/index.py`.
@@ -79,10 +92,11 @@ def apply_annotations(
       `environment` as 'quality'); and what became of the statements.
 
     Raises:
-      UserError: A file that cannot be read, with the row and the value.
+      UserError: A file that cannot be read, with the row and the value; or one that is
+        about no episode of the index.
     """
-    statements = [s for file in files for s in read_annotations(file).statements]
     by_id = _rows_by_id(index)
+    statements = [s for file in files for s in _about_some(file, by_id)]
     gathered = _Gathered()
     said: dict[int, list[Statement]] = {}
     for statement in statements:
@@ -93,6 +107,17 @@ def apply_annotations(
             said.setdefault(row, []).append(statement)
     changes = {row: _settled(row, several, gathered) for row, several in said.items()}
     return _changed(index, changes, gathered), gathered.report()
+
+
+def _about_some(file: Path, by_id: Mapping[str, list[int]]) -> Sequence[Statement]:
+    statements = read_annotations(file).statements
+    if statements and not any(said.episode in by_id for said in statements):
+        raise UserError(
+            f"no episode has an id that is in the annotations {file} (the first is "
+            f"{statements[0].episode!r}); name episodes as `thresher episodes` lists "
+            "them, or leave the file out"
+        )
+    return statements
 
 
 class _Gathered:
@@ -123,9 +148,9 @@ def _rows_by_id(index: pa.Table) -> dict[str, list[int]]:
 
 def _settled(
     row: int, statements: Sequence[Statement], gathered: _Gathered
-) -> dict[str, tuple[Any, Statement]]:
+) -> dict[str, tuple[Any, Sequence[Statement]]]:
     """Returns what counts about an episode, by column, and who said it."""
-    settled: dict[str, tuple[Any, Statement]] = {}
+    settled: dict[str, tuple[Any, Sequence[Statement]]] = {}
     for column in LABELS:
         about = [s for s in statements if column in s.values]
         latest = _latest_of_each(column, about, gathered)
@@ -159,25 +184,25 @@ def _latest_of_each(
 
 def _agreed(
     column: str, latest: Sequence[Statement], gathered: _Gathered
-) -> tuple[Any, Statement]:
+) -> tuple[Any, Sequence[Statement]]:
     values = {statement.values[column] for statement in latest}
     if len(values) == 1:
-        return values.pop(), latest[-1]
+        return values.pop(), latest[-1:]
     if all(statement.precedence is not None for statement in latest):
         ranked = sorted(latest, key=lambda s: s.precedence or 0)
         if ranked[-1].precedence != ranked[-2].precedence:
-            return ranked[-1].values[column], ranked[-1]
+            return ranked[-1].values[column], ranked[-1:]
     said = ", ".join(
         f"{s.values[column]!r} by {s.labeller.strip(chr(0)) or 'nobody'} ({s.where})"
         for s in latest
     )
     gathered.conflicts.append(f"{column} of {latest[0].episode}: {said}")
-    return (Success.UNKNOWN.value if column == "success" else None), latest[-1]
+    return (Success.UNKNOWN.value if column == "success" else None), latest
 
 
 def _changed(
     index: pa.Table,
-    changes: Mapping[int, Mapping[str, tuple[Any, Statement]]],
+    changes: Mapping[int, Mapping[str, tuple[Any, Sequence[Statement]]]],
     gathered: _Gathered,
 ) -> pa.Table:
     columns = ["success", "label_source", "confidence", "other_labels"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,14 +19,15 @@ _NOT_LABELLED = ("", "none")
 
 
 def change_row(
-    row: Mapping[str, Any], settled: Mapping[str, tuple[Any, Statement]]
+    row: Mapping[str, Any], settled: Mapping[str, tuple[Any, Sequence[Statement]]]
 ) -> dict[str, Any]:
     """Returns an index row with what annotations say.
 
     Args:
       row: success, label_source, confidence, other_labels (JSON), language, task,
         environment (JSON), and quality where the index has it.
-      settled: By label, its value and who says so.
+      settled: By label, its value and who says so: several if they contradict each
+        other.
     """
     changed = dict(row)
     for column in ("language", "task"):
@@ -44,23 +45,39 @@ def change_row(
     return changed
 
 
-def _success(row: Mapping[str, Any], value: str, said: Statement) -> dict[str, Any]:
+def _success(
+    row: Mapping[str, Any], value: str, said: Sequence[Statement]
+) -> dict[str, Any]:
     labels = dict(json.loads(row["other_labels"] or "{}"))
     if row["label_source"] not in _NOT_LABELLED:
         labels[row["label_source"]] = row["success"]
-    source = f"human:{said.labeller}" if said.labeller else f"annotation:{said.where}"
-    if value == Success.UNKNOWN.value:
-        source = (
-            "annotations that disagree" if said.values["success"] != value else source
-        )
+    if len(said) > 1:
+        source = "annotations that disagree"
+        labels.update(_each_said(said))
+    else:
+        source = _source(said[0])
     labels.pop(source, None)
     known = value != Success.UNKNOWN.value
     return {
         "success": value,
         "label_source": source,
-        "confidence": said.confidence if known else 0.0,
+        "confidence": said[0].confidence if known else 0.0,
         "other_labels": json.dumps(labels, sort_keys=True),
     }
+
+
+def _each_said(said: Sequence[Statement]) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for statement in said:
+        source = _source(statement)
+        # Who contradicts himself is told apart by the row.
+        source = f"{source} ({statement.where})" if source in labels else source
+        labels[source] = statement.values["success"]
+    return labels
+
+
+def _source(said: Statement) -> str:
+    return f"human:{said.labeller}" if said.labeller else f"annotation:{said.where}"
 
 
 def relabel(episode: Episode, row: Mapping[str, Any], reward: str = "keep") -> Episode:

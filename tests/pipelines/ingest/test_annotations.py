@@ -12,6 +12,7 @@ from thresher.episodes.contract import violations
 from thresher.episodes.errors import UserError
 from thresher.episodes.index import index_row, index_table
 from thresher.episodes.raw_log import EpisodePointer
+from thresher.pipelines.checks import Check, findings
 from thresher.pipelines.ingest.annotations import apply_annotations
 from thresher.pipelines.ingest.relabel import relabel
 from thresher.tests.episodes.tiny import TINY_SPEC, tiny_episode
@@ -84,6 +85,16 @@ def test_unknown_ids_are_named_with_their_row(tmp_path, index):
     assert report.unknown == ["'nobody' (a.csv row 3)"]
     assert changed["success"][0].as_py() == "no"
     assert "no episode has the id: 'nobody' (a.csv row 3)" in report.lines()
+    assert report.warnings() == [
+        "labels: statements about no episode that is here: 1, as 'nobody' (a.csv row 3)"
+    ]
+
+
+def test_a_file_that_is_about_no_episode_is_refused(tmp_path, index):
+    known = _csv(tmp_path, "episode_id,success", f"{IDS[0]},no")
+    foreign = _csv(tmp_path, "episode_id,success", "x,no", "y,no", name="b.csv")
+    with pytest.raises(UserError, match=r"b\.csv \(the first is 'x'\)"):
+        apply_annotations(index, [known, foreign])
 
 
 def test_of_one_labeller_s_statements_the_later_counts_and_both_are_named(
@@ -113,6 +124,12 @@ def test_labellers_who_disagree_make_success_unknown_and_are_named(tmp_path, ind
     assert row["confidence"] == 0.0
     assert "'yes' by anna (a.csv row 2)" in report.conflicts[0]
     assert "'no' by ben (b.csv row 2)" in report.conflicts[0]
+    labels = {"simulator": "no", "human:anna": "yes", "human:ben": "no"}
+    assert json.loads(row["other_labels"]) == labels
+    (found,) = findings(changed, {"label_disagreement": Check("flag", 0.0)})
+    assert found.row == 1
+    assert "human:anna says yes, human:ben says no" in found.message
+    assert "contradictions between labellers: 1" in report.warnings()[0]
 
 
 def test_a_precedence_settles_who_counts(tmp_path, index):
@@ -129,6 +146,25 @@ def test_one_labeller_who_says_both_at_once_contradicts_himself(tmp_path, index)
     changed, report = apply_annotations(index, [file])
     assert changed["success"][1].as_py() == "unknown"
     assert len(report.conflicts) == 1
+    assert json.loads(changed["other_labels"][1].as_py()) == {
+        "annotation:a.csv row 2": "yes",
+        "annotation:a.csv row 3": "no",
+        "simulator": "no",
+    }
+
+
+def test_a_named_labeller_who_says_both_at_once_is_told_apart_by_the_row(
+    tmp_path, index
+):
+    head = "episode_id,success,labeller"
+    file = _csv(tmp_path, head, f"{IDS[1]},yes,bob", f"{IDS[1]},no,bob")
+    changed, _ = apply_annotations(index, [file])
+    labels = json.loads(changed["other_labels"][1].as_py())
+    assert labels == {
+        "human:bob": "yes",
+        "human:bob (a.csv row 3)": "no",
+        "simulator": "no",
+    }
 
 
 def test_tasks_that_labellers_disagree_on_stay_as_they_were(tmp_path, index):

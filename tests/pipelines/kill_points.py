@@ -34,7 +34,7 @@ from thresher.tests.processes import command_of
 _EVENTS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.truncate")
 _SESSIONS_AT_ONCE = 2
 
-Work = Callable[[Path], Version]
+Work = Callable[[Path], object]
 
 
 @dataclasses.dataclass(frozen=True)

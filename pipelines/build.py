@@ -52,7 +52,7 @@ RUN = "run.json"
 # Changes when the same logs would be indexed differently.
 _INDEX_FORMAT = "3"
 # Changes when shards, or what is written beside them, are made differently.
-_SHARD_FORMAT = "2"
+_SHARD_FORMAT = "3"
 _PROOF_ROUNDS = 2
 _NUMBERED = ("split", "episode_id", "source_id", "success", "task", "language")
 

@@ -27,8 +27,12 @@ from thresher.episodes.version import (
 from thresher.pipelines.sound_rows import require_sound
 from thresher.pipelines.verify import read_checksums
 
-# What is added to a converted row, and what the version's index calls it.
-_ADDED = {"parent_split": "split"}
+# What is added to a row of a parent, and what the parent's index calls it.
+PARENT_COLUMNS = {
+    "parent_split": "split",
+    "parent_weight": "sampling_weight",
+    "parent_copy": "copy",
+}
 
 
 class ParentIndex:
@@ -55,7 +59,7 @@ class ParentIndex:
         order = np.lexsort((offsets, numbers))
         self.shards: list[str] = found.tolist()
         self._offsets = offsets[order]
-        self._rows = rows.select(list(_ADDED.values())).take(pa.array(order))
+        self._rows = rows.select(list(PARENT_COLUMNS.values())).take(pa.array(order))
         self._starts = np.searchsorted(numbers[order], np.arange(len(found) + 1))
         for shard in self.shards:
             self._require_there(shard)
@@ -80,7 +84,7 @@ class ParentIndex:
             whole = read.filter(pc.not_equal(read["episode_id"], ""))["offset"]
             lost = np.setdiff1d(self._offsets[start:stop], whole.to_numpy()).tolist()
             raise self._damaged(shard, "is not as it was sealed", lost)
-        for name, theirs in _ADDED.items():
+        for name, theirs in PARENT_COLUMNS.items():
             column = self._rows[theirs].slice(start, stop - start)
             read = read.append_column(name, column)
         return read
@@ -120,7 +124,7 @@ class ParentIndex:
 def _sound_batches(folder: Path) -> Iterator[pa.Table]:
     require_plain(folder / EPISODES)
     require_plausible_rows(folder)
-    wanted = ["shard_file", "record_offset", *_ADDED.values()]
+    wanted = ["shard_file", "record_offset", *PARENT_COLUMNS.values()]
     for batch in pq.ParquetFile(folder / EPISODES).iter_batches(ROW_GROUP_ROWS):
         table = pa.Table.from_batches([batch])
         require_sound(table, str(folder))

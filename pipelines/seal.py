@@ -57,6 +57,7 @@ _INTERNAL = (
     "recorded_id",
     "parent_split",
     "parent_weight",
+    "parent_copy",
     "violations",
 )
 _BATCH_ROWS = 1024
@@ -195,11 +196,11 @@ def _write_excluded(path: Path, bench: Workbench) -> None:
             pa.field("reason", pa.string()),
         ]
     )
-    excluded = bool(np.any(bench.stage != KEPT))
+    excluded = bool(np.any(bench.stage > KEPT))
     with streamed_index(path, schema) as writer:
         for first, table in bench.batches(names) if excluded else ():
             span = bench.stage[first : first + table.num_rows]
-            out = [int(row) for row in span.nonzero()[0]]
+            out = np.flatnonzero(span > KEPT).tolist()
             if not out:
                 continue
             why = [bench.why(first + row) for row in out]

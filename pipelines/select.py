@@ -27,7 +27,7 @@ from thresher.pipelines.recipe import Recipe
 from thresher.pipelines.sources import MERGED_SCHEMA, Source
 from thresher.pipelines.split import first_leak, split_numbers
 from thresher.pipelines.stable_hash import ranks, text_hash
-from thresher.pipelines.workbench import Workbench, open_workbench
+from thresher.pipelines.workbench import COUNTED, Workbench, open_workbench
 
 
 @dataclasses.dataclass
@@ -65,7 +65,7 @@ def select(index: Path, recipe: Recipe, sources: Sequence[Source]) -> Selection:
     bench = selection.bench
     selection.released = judge(bench, recipe)
     _apply_conditions(bench, recipe, sources)
-    _drop_copies(bench)
+    _drop_copies(bench, recipe)
     looks = _find_near_duplicates(selection, recipe)
     _split(bench, recipe)
     selection.near_across_splits = _straddling(bench, looks)
@@ -102,21 +102,43 @@ def _apply_conditions(
         bench.exclude(out, stage, f"filtered: not {condition}")
 
 
-def _drop_copies(bench: Workbench) -> None:
+def _drop_copies(bench: Workbench, recipe: Recipe) -> None:
     """Keeps one row of each content: the one recorded first, by the robot's clock.
 
     Row order decides only between copies of one time, so that logs that are added
-    later leave the choice, and with it the split, as it was.
+    later leave the choice, and with it the split, as it was. Where a parent repeats an
+    episode on purpose and nothing else is asked, it is repeated as often.
     """
     rows = bench.kept
     times = np.zeros(len(bench.stage), np.int64)
     for first, table in bench.batches(["start_time_ns"]):
         times[first : first + table.num_rows] = table["start_time_ns"].to_numpy()
-    ids = bench.ids[rows]
-    order = np.lexsort((rows, times[rows], ids[:, 1], ids[:, 0]))
-    same = (ids[order][1:] == ids[order][:-1]).all(axis=1)
-    copies = rows[order[1:][same]]
-    bench.exclude(copies, "duplicate", "duplicate: same content as another")
+    ids, source, copy = bench.ids[rows], bench.source[rows], bench.parent_copy[rows]
+    order = np.lexsort((rows, copy, source, times[rows], ids[:, 1], ids[:, 0]))
+    rows, ids, source, copy = (a[order] for a in (rows, ids, source, copy))
+    again = np.zeros(len(rows), bool)
+    again[1:] = (ids[1:] == ids[:-1]).all(axis=1)
+    firsts = np.maximum.accumulate(np.where(again, 0, np.arange(len(rows))))
+    repeats = again & (source == source[firsts]) & (copy > np.roll(copy, 1))
+    repeats &= _keeps_repetitions(bench, recipe)[rows]
+    np.add.at(bench.copies, rows[firsts[repeats]], 1)
+    bench.stage[rows[repeats]] = COUNTED
+    out = rows[again & ~repeats]
+    bench.exclude(out, "duplicate", "duplicate: same content as another")
+
+
+def _keeps_repetitions(bench: Workbench, recipe: Recipe) -> np.ndarray:
+    """Returns of which rows a parent's repetitions still mean something, bool [N].
+
+    They do not where episodes are divided, rebalanced or mixed anew.
+    """
+    keeps = np.full(len(bench.stage), recipe.split.keep)
+    again = recipe.rebalance.split if recipe.rebalance else "train"
+    if keeps.any() and (recipe.rebalance or recipe.is_mixed):
+        for first, table in bench.batches(["parent_split"]):
+            splits = np.array(table["parent_split"].to_pylist(), dtype=object)
+            keeps[first : first + table.num_rows] = splits != again
+    return keeps
 
 
 def _find_near_duplicates(selection: Selection, recipe: Recipe) -> np.ndarray:

@@ -33,6 +33,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "length_bytes": (0, 2**50),
     "num_steps": (1, 2**31),
     "sampling_weight": (0, 1e9),
+    "copy": (0, 2**31),
 }
 _MAY_BE_EMPTY = ("near_digest",)
 # What is sealed breaks no rule, so a seal leaves that column out.

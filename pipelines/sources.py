@@ -24,7 +24,7 @@ from thresher.episodes.version import (
     side_files,
 )
 from thresher.pipelines.ingest.reader import OXE_SHARDS
-from thresher.pipelines.parent_index import ParentIndex
+from thresher.pipelines.parent_index import PARENT_COLUMNS, ParentIndex
 from thresher.pipelines.sound_rows import require_sound
 
 _TEXT = pa.string()
@@ -36,6 +36,8 @@ _COPY_FIELDS = (
     pa.field("record_digest", _TEXT),
     pa.field("parent_split", _TEXT),
     pa.field("parent_weight", pa.float64()),
+    # 0, or which repetition of the episode the record was.
+    pa.field("parent_copy", pa.int32()),
     pa.field("summary", pa.binary()),
     # How the recorded episode was relabelled, and its id before that.
     pa.field("relabelled", _TEXT),
@@ -156,8 +158,8 @@ def _rows_with_summaries(source: Source) -> Iterator[pa.Table]:
     )
     for batch, packed in rows:
         table = pa.Table.from_batches([batch])
-        table = table.append_column("parent_split", table["split"])
-        table = table.append_column("parent_weight", table["sampling_weight"])
+        for name, theirs in PARENT_COLUMNS.items():
+            table = table.append_column(name, table[theirs])
         yield table.append_column("summary", pa.chunked_array([packed["summary"]]))
 
 

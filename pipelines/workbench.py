@@ -22,6 +22,8 @@ from thresher.pipelines.rebalance import OUTCOMES
 from thresher.pipelines.stable_hash import id_words
 
 KEPT = 0
+# Not out: a parent's repetition of an episode that is in, counted in its `copies`.
+COUNTED = -1
 _BATCH_ROWS = 8192
 
 
@@ -40,7 +42,9 @@ class Workbench:
       split_names: By that number.
       copies: How often the episode is written, 0 for not at all, int64 [N].
       weight: Sampling weight, float64 [N].
-      stage: 0 where an episode is in, else 1 + number of the stage that took it out.
+      parent_copy: Which repetition a parent's record is, 0 for none, int32 [N].
+      stage: 0 where an episode is in, -1 where a row is counted as a copy of one, else
+        1 + number of the stage that took it out.
       stages: Names of those stages, in order.
       reasons: Why, by row, for stages whose reasons differ from row to row.
       stage_reasons: Why, by stage, for the others.
@@ -57,6 +61,7 @@ class Workbench:
     split_names: list[str]
     copies: np.ndarray
     weight: np.ndarray
+    parent_copy: np.ndarray
     stage: np.ndarray
     stages: list[str] = dataclasses.field(default_factory=list)
     reasons: dict[int, str] = dataclasses.field(default_factory=dict)
@@ -149,8 +154,8 @@ class Workbench:
 
 def open_workbench(path: Path) -> Workbench:
     """Returns the workbench of a numbered index, everything in it."""
-    columns = ["source", "num_steps", "length_bytes", "record_length", "parent_weight"]
-    numbers = read_index(path, columns)
+    columns = ["source", "num_steps", "length_bytes", "record_length"]
+    numbers = read_index(path, [*columns, "parent_weight", "parent_copy"])
     lengths = numbers["length_bytes"].to_numpy()
     copied = numbers["record_length"].fill_null(0).to_numpy()
     count = numbers.num_rows
@@ -165,6 +170,7 @@ def open_workbench(path: Path) -> Workbench:
         split_names=[],
         copies=np.ones(count, np.int64),
         weight=numbers["parent_weight"].fill_null(1.0).to_numpy().copy(),
+        parent_copy=numbers["parent_copy"].fill_null(0).to_numpy(),
         stage=np.zeros(count, np.int8),
     )
     for first, table in bench.batches(["episode_id", "success"]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -342,3 +343,67 @@ def test_a_valid_record_in_the_place_of_another_is_not_converted(
     asked = Derivation([copy], alignment="oxe", name="tiny_oxe", version="1.0.0")
     with pytest.raises(UserError, match=f"{shard.name} of .* is not as it was sealed"):
         derive_version(asked, local_options(1))
+
+
+@pytest.fixture(scope="module")
+def repeated(parent, tmp_path_factory):
+    config = RebalanceConfig(method="duplicate", target=0.6)
+    data = tmp_path_factory.mktemp("repeated")
+    return derive(parent, rebalance=config, version="1.0.0", data_dir=data)
+
+
+def _counts(version):
+    """Returns how often each episode is in a split, told by its source."""
+    rows = version.index.to_pylist()
+    return Counter((row["source_id"], row["split"], row["success"]) for row in rows)
+
+
+_KEEP_REPETITIONS = (
+    {"alignment": "oxe"},
+    {"plan": PlanConfig(file_format="array_record")},
+    {"where": "length > 0"},
+)
+
+
+@pytest.mark.parametrize("asked", _KEEP_REPETITIONS)
+def test_repetitions_stay_where_nothing_else_is_asked(repeated, tmp_path, asked):
+    found = derive(repeated, name="again", data_dir=tmp_path, **asked)
+    assert max(_counts(repeated).values()) > 1
+    assert _counts(found) == _counts(repeated)
+    copies = Counter(row["copy"] for row in found.index.to_pylist())
+    assert copies == Counter(row["copy"] for row in repeated.index.to_pylist())
+    assert found.lineage["excluded"] == {}
+    assert verify(found.path) == []
+
+
+def test_repetitions_of_the_first_parent_that_has_an_episode_count(
+    parent, repeated, tmp_path
+):
+    first = derive(repeated, parent, name="a", data_dir=tmp_path)
+    assert _counts(first) == _counts(repeated)
+    second = derive(parent, repeated, name="b", data_dir=tmp_path)
+    assert _counts(second) == _counts(parent)
+
+
+def test_repetitions_go_where_episodes_are_rebalanced_or_mixed_anew(
+    parent, other, repeated, tmp_path
+):
+    config = RebalanceConfig()
+    ours = derive(repeated, rebalance=config, name="a", data_dir=tmp_path)
+    theirs = derive(parent, rebalance=config, name="b", data_dir=tmp_path)
+    assert _counts(ours) == _counts(theirs)
+    ours = derive(repeated, other, weights=[1, 1], name="c", data_dir=tmp_path)
+    theirs = derive(parent, other, weights=[1, 1], name="d", data_dir=tmp_path)
+    assert _counts(ours) == _counts(theirs)
+
+
+def test_weights_stay_in_another_alignment(parent, tmp_path):
+    config = RebalanceConfig(method="weights", target=0.6)
+    weighted = derive(parent, rebalance=config, name="weighted", data_dir=tmp_path)
+    found = derive(weighted, alignment="oxe", name="oxe", data_dir=tmp_path)
+    ours, theirs = (
+        {row["source_id"]: row["sampling_weight"] for row in version.index.to_pylist()}
+        for version in (found, weighted)
+    )
+    assert len(set(ours.values())) > 1
+    assert ours == theirs

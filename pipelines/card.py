@@ -10,6 +10,10 @@ from thresher.episodes.version import PICTURE
 
 _SHOWN_ENTRIES = 8
 _ACROSS = "\n{} near duplicates stand in more than one split: perhaps a leak.\n"
+_LIMITED = (
+    "After that at most {} examples of each split were kept (stage `limit`); what is "
+    "told of afterwards is what is left.\n"
+)
 _PICTURE_NOTE = (
     "The first successes (green) and failures (orange) of the training split.\n"
 )
@@ -101,6 +105,9 @@ def _rebalancing(lineage: Mapping[str, Any]) -> str:
         ]
         head = ("source", "episodes", "written", "share asked", "share achieved")
         parts.append("Training split by source.\n\n" + _table(head, shares))
+    most = lineage["recipe"]["plan"]["max_examples_per_split"]
+    if parts and most:
+        parts.append(_LIMITED.format(most))
     return "\n".join(parts)
 
 

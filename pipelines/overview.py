@@ -59,6 +59,9 @@ def _split_lines(version: Version) -> Iterator[str]:
             f"  {source['source']}: share {source['asked']:.1%} asked, "
             f"{source['achieved']:.1%} achieved"
         )
+    most = version.lineage["recipe"]["plan"]["max_examples_per_split"]
+    if most and (version.lineage["rebalanced"] or version.lineage["mixed"]):
+        yield f"  after that at most {most:,} examples a split; told is what is left"
 
 
 def _history_lines(version: Version) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """From the index of all sources to a version's episodes, every exclusion with a reason.
 
 Stages work on the workbench one after the other: contract, checks, conditions, copies,
-splits, rebalancing, mixing. None reads an episode.
+splits, rebalancing, mixing, a limit. None reads an episode.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 from thresher.episodes.errors import UserError
 from thresher.pipelines.conditions import columns_of, matching_rows
 from thresher.pipelines.judge import judge
+from thresher.pipelines.limit import limit_splits, sources_left, strata_left
 from thresher.pipelines.mix import mix_training, rebalance_training
-from thresher.pipelines.plan import PlanConfig
 from thresher.pipelines.rebalance import (
     NO,
     YES,
@@ -26,7 +26,7 @@ from thresher.pipelines.rebalance import (
 from thresher.pipelines.recipe import Recipe
 from thresher.pipelines.sources import MERGED_SCHEMA, Source
 from thresher.pipelines.split import first_leak, split_numbers
-from thresher.pipelines.stable_hash import ranks, text_hash
+from thresher.pipelines.stable_hash import text_hash
 from thresher.pipelines.workbench import COUNTED, Workbench, open_workbench
 
 
@@ -36,8 +36,8 @@ class Selection:
 
     Attributes:
       bench: The workbench, decided.
-      ratios: (name, successes, failures) of the training split before and after
-        rebalancing and of the other splits.
+      ratios: (name, successes, failures) of each split as collected, rebalanced and
+        limited, where these differ.
       strata: What rebalancing did.
       mixed: Episodes of the training split by source, before and after mixing.
       near_duplicates: Episodes that look like another one.
@@ -69,13 +69,15 @@ def select(index: Path, recipe: Recipe, sources: Sequence[Source]) -> Selection:
     looks = _find_near_duplicates(selection, recipe)
     _split(bench, recipe)
     selection.near_across_splits = _straddling(bench, looks)
-    before = {name: _outcomes(bench, name) for name in bench.split_names}
+    stages = {"collected": _all_outcomes(bench)}
     if recipe.is_mixed:
         selection.mixed = mix_training(bench, recipe, sources)
     else:
         selection.strata = rebalance_training(bench, recipe)
-    _limit(bench, recipe.plan)
-    selection.ratios = _ratios(bench, before)
+    stages["rebalanced"] = _all_outcomes(bench)
+    _limit(selection, recipe)
+    stages["limited"] = _all_outcomes(bench)
+    selection.ratios = _ratios(bench, stages)
     return selection
 
 
@@ -214,14 +216,16 @@ def _require_no_leak(bench: Workbench, groups: np.ndarray, column: str) -> None:
             )
 
 
-def _limit(bench: Workbench, plan: PlanConfig) -> None:
-    """Keeps the first episodes of each split, in the order of the plan."""
-    most = plan.max_examples_per_split
-    for split in bench.split_names if most else ():
-        rows = bench.rows_of(split)
-        order = rows[np.argsort(ranks(bench.ids[rows], plan.seed), kind="stable")]
-        out = order[np.cumsum(bench.copies[order]) > most]
-        bench.exclude(out, "limit", f"limit: {most} examples a split asked for")
+def _limit(selection: Selection, recipe: Recipe) -> None:
+    """Keeps the first examples of each split; what was told is told of those."""
+    if not recipe.plan.max_examples_per_split:
+        return
+    bench, config = selection.bench, recipe.rebalance
+    limit_splits(bench, recipe.plan)
+    if selection.strata and config:
+        selection.strata = strata_left(bench, config, selection.strata)
+    split = config.split if config else "train"
+    selection.mixed = sources_left(bench, split, selection.mixed)
 
 
 def _outcomes(bench: Workbench, split: str) -> tuple[int, int]:
@@ -230,17 +234,23 @@ def _outcomes(bench: Workbench, split: str) -> tuple[int, int]:
     return int(copies[outcome == YES].sum()), int(copies[outcome == NO].sum())
 
 
+def _all_outcomes(bench: Workbench) -> dict[str, tuple[int, int]]:
+    return {name: _outcomes(bench, name) for name in bench.split_names}
+
+
 def _ratios(
-    bench: Workbench, before: Mapping[str, tuple[int, int]]
+    bench: Workbench, stages: Mapping[str, Mapping[str, tuple[int, int]]]
 ) -> list[tuple[str, int, int]]:
+    """Returns the outcomes of each split after every stage that changed them."""
     ratios = []
-    for split in sorted(before):
-        ours, theirs = before[split], _outcomes(bench, split)
-        if not len(bench.rows_of(split)) and ours == (0, 0):
+    collected = stages["collected"]
+    for split in sorted(collected):
+        if not len(bench.rows_of(split)) and collected[split] == (0, 0):
             continue
-        if ours == theirs:
-            ratios.append((split, *ours))
-        else:
-            ratios.append((f"{split}, collected", *ours))
-            ratios.append((f"{split}, rebalanced", *theirs))
+        told = [("collected", collected[split])]
+        for stage, counts in stages.items():
+            if counts[split] != told[-1][1]:
+                told.append((stage, counts[split]))
+        alone = len(told) == 1
+        ratios += [(split if alone else f"{split}, {s}", *c) for s, c in told]
     return ratios

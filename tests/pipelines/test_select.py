@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -13,8 +14,11 @@ from thresher.episodes.metadata import Success
 from thresher.episodes.raw_log import RawLogWriter
 from thresher.pipelines.build import build_version
 from thresher.pipelines.checks import Check
+from thresher.pipelines.overview import overview
 from thresher.pipelines.plan import PlanConfig
+from thresher.pipelines.rebalance import RebalanceConfig
 from thresher.pipelines.recipe import SourceConfig
+from thresher.pipelines.verify import verify
 from thresher.tests.episodes.tiny import TINY_SPEC, tiny_episode
 from thresher.tests.pipelines.test_build import _build
 
@@ -193,6 +197,71 @@ def test_a_limit_keeps_the_first_of_the_plan(tmp_path):
         ]
         kept = [r["episode_id"] for r in some.index.to_pylist() if r["split"] == split]
         assert kept == first[:3]
+
+
+def _shown_share(version):
+    line = next(line for line in overview(version) if line.startswith("train"))
+    return line.split()[-1]
+
+
+@pytest.mark.parametrize("method", ["downsample", "duplicate", "weights"])
+@pytest.mark.parametrize("strata", [(), ("task", "robot")])
+def test_what_is_told_of_a_limited_version_is_what_is_in_it(tmp_path, method, strata):
+    version = _build_of(
+        tmp_path,
+        _good(40),
+        rebalance=RebalanceConfig(target=0.8, method=method, strata=strata),
+        plan=PlanConfig(max_examples_per_split=7),
+    )
+    rows = [r for r in version.index.to_pylist() if r["split"] == "train"]
+    assert len(rows) == 7
+    mass = {
+        said: sum(r["sampling_weight"] for r in rows if r["success"] == said)
+        for said in ("yes", "no")
+    }
+    counts = Counter(row["success"] for row in rows)
+    (stratum,) = version.lineage["rebalanced"]
+    assert stratum["after"] == [counts["yes"], counts["no"]]
+    assert stratum["achieved"] == pytest.approx(mass["yes"] / sum(mass.values()))
+    assert sum(stratum["before"]) > 20
+    assert f"{stratum['achieved']:.1%}" == _shown_share(version)
+    *_, told = [
+        stage
+        for stage in version.lineage["success_ratio"]
+        if stage["name"].startswith("train")
+    ]
+    assert told["name"] == "train, limited"
+    assert [told["successes"], told["failures"]] == stratum["after"]
+    assert "at most 7 examples" in " ".join(overview(version))
+    assert "at most 7 examples" in (version.path / "README.md").read_text()
+    assert verify(version.path) == []
+
+
+def test_a_limit_tells_what_is_left_of_a_mix(tmp_path):
+    for name, first in (("one", 0), ("two", 100)):
+        (tmp_path / name).mkdir()
+        with RawLogWriter(tmp_path / name / "x.mcap", TINY_SPEC) as log:
+            for episode in _good(20, first=first):
+                log.write(episode)
+    sources = (SourceConfig(logs="one", weight=1), SourceConfig(logs="two", weight=3))
+    plan = PlanConfig(max_examples_per_split=6)
+    build = _build(
+        tmp_path, tmp_path, sources=sources, rebalance=None, mix="duplicate", plan=plan
+    )
+    version = build_version(build)
+    rows = [r for r in version.index.to_pylist() if r["split"] == "train"]
+    counts = Counter(row["source"] for row in rows)
+    told = version.lineage["mixed"]
+    assert [source["after"] for source in told] == [counts[0], counts[1]]
+    assert [source["achieved"] for source in told] == [counts[0] / 6, counts[1] / 6]
+
+
+def test_a_limit_without_rebalancing_is_not_called_that(tmp_path):
+    plan = PlanConfig(max_examples_per_split=3)
+    version = _build_of(tmp_path, _good(20), plan=plan)
+    names = [stage["name"] for stage in version.lineage["success_ratio"]]
+    assert "train, limited" in names
+    assert "train, rebalanced" not in names
 
 
 def test_a_group_in_two_splits_is_an_error_that_names_it(tmp_path):

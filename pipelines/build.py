@@ -90,8 +90,10 @@ def build_version(build: Build) -> Version:
     Raises:
       UserError: No logs, logs of different specs, a version of other content under
         the same number, a number that promises less change than there is, another
-        build of it under way, too little room, nothing left to write.
+        build of it under way, too little room, nothing left to write, a version that
+        is to be made from itself.
     """
+    _require_other_sources(build)
     # Workers are processes of their own, and left as they are.
     map_large_blocks()
     options = build.options or local_options(0)
@@ -116,6 +118,24 @@ def build_version(build: Build) -> Version:
         # Another build may just be looking into it; then that one removes it.
         shutil.rmtree(build.work, ignore_errors=True)
     return version
+
+
+def _require_other_sources(build: Build) -> None:
+    """Refuses to replace a version with one that is made from it.
+
+    Raises:
+      UserError: The version-to-be is among its own sources.
+    """
+    for source in build.recipe.sources:
+        if not source.version:
+            continue
+        path = (build.root / Path(source.version).expanduser()).resolve()
+        if path == build.target.resolve():
+            raise UserError(
+                f"{build.target} would replace {source.version}, which it is made "
+                "from, and nobody could tell any more what that was; choose another "
+                "version number, name or data folder"
+            )
 
 
 def _build(build: Build, options: PipelineOptions) -> Version:

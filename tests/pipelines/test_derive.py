@@ -13,6 +13,7 @@ import pytest
 from thresher.episodes.errors import UserError
 from thresher.episodes.raw_log import RawLogWriter
 from thresher.episodes.tfds_record import decode_record
+from thresher.episodes.version import open_version
 from thresher.pipelines import write
 from thresher.pipelines.ancestry import ancestry
 from thresher.pipelines.build import build_version
@@ -407,3 +408,23 @@ def test_weights_stay_in_another_alignment(parent, tmp_path):
     )
     assert len(set(ours.values())) > 1
     assert ours == theirs
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_version_is_not_replaced_by_one_that_is_made_from_it(
+    parent, tmp_path, linked
+):
+    folder = tmp_path / "tiny" / "1.0.0"
+    given = shutil.copytree(parent.path, folder)
+    if linked:
+        given = tmp_path / "elsewhere"
+        given.symlink_to(folder)
+    asked = Derivation(
+        [given], data_dir=tmp_path, name="tiny", version="1.0.0", where="success"
+    )
+    for overwrite in (False, True):
+        again = dataclasses.replace(asked, overwrite=overwrite)
+        with pytest.raises(UserError, match="which it is made from"):
+            derive_version(again, local_options(1))
+    assert open_version(folder).digest == parent.digest
+    assert [path.name for path in folder.parent.iterdir()] == ["1.0.0"]

@@ -115,8 +115,21 @@ def shaped(feature: MappedFeature, arrays: Sequence[np.ndarray]) -> np.ndarray:
     if spec.dtype == "str":
         texts = np.empty(whole.shape, dtype=object)
         texts[...] = whole
+        _check_texts(spec, texts)
         return texts.reshape(count, *spec.shape)
     return _cast(spec, _scaled(feature, whole)).reshape(count, *spec.shape)
+
+
+def _check_texts(spec: FeatureSpec, texts: np.ndarray) -> None:
+    for step, text in enumerate(texts.flat):
+        try:
+            str(text).encode()
+        except UnicodeEncodeError as error:
+            raise ColumnError(
+                f"{spec.name}: {str(text)[:40]!r} at step {step // texts.shape[1]} "
+                "holds half of a character, which no text can; mend it, or leave the "
+                "field out"
+            ) from error
 
 
 def _scaled(feature: MappedFeature, values: np.ndarray) -> np.ndarray:

@@ -10,13 +10,15 @@ import numpy as np
 
 from thresher import __version__
 from thresher.episodes.errors import UserError
+from thresher.episodes.images import EncodedImages
 from thresher.episodes.metadata import Provenance
+from thresher.episodes.spec import Column
 from thresher.pipelines.ingest.assemble import Assembled, assemble
 from thresher.pipelines.ingest.cut import Cutter, Piece
 from thresher.pipelines.ingest.formats import Recording, is_log
 from thresher.pipelines.ingest.labels import path_attributes
 from thresher.pipelines.ingest.ledger import Ledger
-from thresher.pipelines.ingest.mapping import LogMapping
+from thresher.pipelines.ingest.mapping import MAX_EPISODE_BYTES, LogMapping
 from thresher.pipelines.ingest.message_fields import parse_field
 from thresher.pipelines.ingest.recording import (
     DamagedRecordingError,
@@ -175,7 +177,9 @@ class Conversion:
                 field: np.arange(first, first + len(stream.times_ns))
                 for field, stream in segment.streams.items()
             }
-            piece = Piece(0, _first_time(segment), 0, segment, serials, count, [])
+            problems = _too_large(segment, self._mapping.marks.max_bytes)
+            start = _first_time(segment)
+            piece = Piece(0, start, 0, segment, serials, count, problems)
             yield self._finish(piece, attributes, segment.position)
             return
         cutter = Cutter(self._mapping, self.ledger, {})
@@ -229,6 +233,28 @@ def row_messages(segment: Segment) -> Iterator[Message]:
             rows.setdefault(time, {})[field] = value
     for number, time in enumerate(sorted(rows)):
         yield Message("row", time, rows[time], f"row {number} of {segment.position}")
+
+
+def _too_large(segment: Segment, limit: int) -> list[str]:
+    """Returns why a table's segment is too large for the limit that a mapping set."""
+    # The usual one is for logs: how much of a table is held at once, its reader limits.
+    if limit == MAX_EPISODE_BYTES:
+        return []
+    size = sum(_size_bytes(stream.values) for stream in segment.streams.values())
+    if size <= limit:
+        return []
+    return [
+        f"size: {size} bytes of values, more than max_bytes of {limit}; cut it into "
+        "shorter episodes, or raise episodes: {max_bytes}"
+    ]
+
+
+def _size_bytes(values: Column) -> int:
+    if isinstance(values, EncodedImages):
+        return sum(len(frame) for frame in values.frames)
+    if values.dtype.kind == "O":
+        return sum(len(str(text)) for text in values.flat)
+    return values.nbytes
 
 
 def _first_time(segment: Segment) -> int:

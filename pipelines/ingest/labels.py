@@ -39,22 +39,39 @@ def text_of(label: Label, segment: Segment) -> str:
     """Returns a label as text; '' where its field says nothing in this segment.
 
     Raises:
-      RefusedSegment: It has no such attribute.
+      RefusedSegment: It has no such attribute, or its text is none.
     """
     value = _value(label, segment)
     if value is None:
         return ""
     if label.matches:
         return "true" if re.search(label.matches, str(value)) else "false"
-    return str(value)
+    return _whole_text(label, value)
 
 
 def texts_of(label: Label, segment: Segment) -> tuple[str, ...]:
-    """Returns a label that may be a list, each as text."""
+    """Returns a label that may be a list, each as text.
+
+    Raises:
+      RefusedSegment: It has no such attribute, or a text is none.
+    """
     value = _value(label, segment)
     if isinstance(value, (list, tuple, np.ndarray)):
-        return tuple(str(item) for item in value)
-    return () if value is None else (str(value),)
+        return tuple(_whole_text(label, item) for item in value)
+    return () if value is None else (_whole_text(label, value),)
+
+
+def _whole_text(label: Label, value: Any) -> str:
+    text = str(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        source = label.field or label.attribute or "the mapping"
+        raise RefusedSegment(
+            f"label: {text[:40]!r} of {source} holds half of a character, which no "
+            "text can; mend it, or take the label from elsewhere"
+        ) from error
+    return text
 
 
 def success_of(label: Optional[Label], segment: Segment) -> Success:

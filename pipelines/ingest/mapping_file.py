@@ -29,6 +29,8 @@ from thresher.pipelines.ingest.mapping import (
 )
 from thresher.pipelines.ingest.mapping_keys import Keys, load_yaml
 
+# Steps a nanosecond apart, which clocks count in, and those in thirty years.
+_STEPS = (1e-9, 1e9)
 _KINDS = tuple(kind.value for kind in BehaviourKind)
 
 
@@ -85,7 +87,7 @@ def _clock(keys: Keys) -> Optional[Clock]:
         return None
     clock = Clock(
         stream=table.take("stream", "a text", ""),
-        rate_hz=table.positive("rate_hz"),
+        rate_hz=table.positive("rate_hz", *_STEPS),
         time=table.choice("time", ("log", "header"), "log"),
         log_time_topics=table.texts("log_time_topics"),
         max_gap_seconds=table.positive("max_gap_seconds"),
@@ -104,7 +106,7 @@ def _clock(keys: Keys) -> Optional[Clock]:
 
 
 def _step_seconds(keys: Keys, clock: Optional[Clock]) -> float:
-    said = keys.positive("step_seconds")
+    said = keys.positive("step_seconds", *_STEPS)
     rate = clock.rate_hz if clock else None
     if said is None and rate is None:
         raise keys.missing(

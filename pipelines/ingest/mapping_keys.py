@@ -12,6 +12,8 @@ import yaml
 from thresher.episodes.errors import UserError
 from thresher.pipelines.plain_yaml import read_plain_yaml, shown
 
+# In nanoseconds, no clock counts further.
+_MOST = 1e18
 _KINDS: dict[str, tuple[type, ...]] = {
     "a text": (str,),
     "a number": (int, float),
@@ -118,12 +120,18 @@ class Keys:
             )
         return str(value)
 
-    def positive(self, key: str, default: Optional[float] = None) -> Optional[float]:
-        """Returns a number above zero."""
-        value = self.take(key, "a number", default)
-        if value is not None and not 0 < value < float("inf"):
+    def positive(
+        self, key: str, least: float = 0.0, most: float = _MOST
+    ) -> Optional[float]:
+        """Returns a number above zero, between two others."""
+        value = self.take(key, "a number")
+        if value is None:
+            return None
+        if value <= 0:
             raise self.error(key, "must be a number above zero")
-        return value if value is None else float(value)
+        if not least <= value <= most:
+            raise self.error(key, f"must be from {least:g} to {most:g}")
+        return float(value)
 
     def texts(self, key: str) -> tuple[str, ...]:
         """Returns a text or a list of texts, as several."""

@@ -179,7 +179,7 @@ class DelimitedReader:
         return Contents(self.format, fields, episodes, notes, ("episode",))
 
     def _is_picture(self, name: str) -> bool:
-        if name == self._video:
+        if self._video and name == self._video:
             return True
         if "pictures" in self._options:
             return name in [n.strip() for n in self._options["pictures"].split(",")]

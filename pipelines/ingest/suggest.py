@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Optional
 
+import numpy as np
+import yaml
+
 from thresher.episodes.errors import UserError
 from thresher.pipelines.ingest.formats import is_log, open_recording
 from thresher.pipelines.ingest.guesses import (
@@ -46,14 +49,15 @@ def suggest(
     recording = open_recording(path, options, format)
     contents = recording.contents()
     fields = [f for f in contents.fields if f.is_image or is_number(f)]
+    left: dict[str, int] = {}
     if is_log(recording):
         fields = steady(recording, [*fields, *frames(recording, contents)])
         alignment = ""
     else:
-        fields, alignment = first_rows(recording, fields)
+        fields, alignment, left = first_rows(recording, fields)
     candidates = [*(f for f in fields if f.is_image), *widest(fields, contents.fields)]
     writer = _Suggestion(
-        path, contents, candidates, dict(options or {}), format, alignment
+        path, contents, candidates, dict(options or {}), format, alignment, left
     )
     if not writer.observations:
         raise UserError(
@@ -74,7 +78,9 @@ class _Suggestion:
         options: dict[str, str],
         format: str,
         alignment: str,
+        left_out: Mapping[str, int],
     ) -> None:
+        self._left_out = left_out
         self._guessed_alignment = alignment
         self._path = path
         self._contents = contents
@@ -98,6 +104,10 @@ class _Suggestion:
             f"step_seconds: {self._step_seconds()}",
             "",
             *self._alignment(),
+            *(
+                f"# Left out: {name!r}, for it has {rows} rows where others have more"
+                for name, rows in self._left_out.items()
+            ),
             *self._features(),
             *self._tail(),
         ]
@@ -210,20 +220,37 @@ def _feature(field: FieldInfo, indent: str) -> list[str]:
         lines += [f"encoding: {encoding.pop()}"]
     elif field.is_image and field.type == "uint8":
         lines += ["encoding: png"]
-    elif field.type in ("float64", "double"):
-        lines += ["dtype: float64"]
-    elif field.type == "bool":
-        lines += ["dtype: bool"]
     elif field.is_image:
         is_whole = "int" in field.type + field.note
         lines += ["dtype: int32" if is_whole else "dtype: float32"]
+    elif dtype := _dtype(field.type):
+        lines += [f"dtype: {dtype}"]
     if field.shape:
         lines += [f"shape: {list(field.shape)}"]
     return [indent + line for line in lines]
 
 
+def _dtype(type_name: str) -> str:
+    """Returns a feature's type that holds a field's; '' for the usual one."""
+    try:
+        declared = np.dtype("float64" if type_name == "double" else type_name)
+    except TypeError:
+        return ""
+    if declared.kind == "b":
+        return "bool"
+    if declared.kind == "f":
+        return "float64" if declared.itemsize > 4 and type_name != "float" else ""
+    if declared.kind in "iu":
+        return "int32" if np.can_cast(declared, np.int32) else "int64"
+    return ""
+
+
 def _quoted(text: str) -> str:
-    return json.dumps(text) if re.search(r"[^\w/.\-]|^-", text) else text
+    is_plain = re.fullmatch(r"[\w/][\w/.\-]*", text)
+    # YAML takes 12 for a number, and yes for true.
+    if is_plain and yaml.safe_load(text) == text:
+        return text
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _words(text: str) -> str:

@@ -198,16 +198,20 @@ def _feature_spec(table: Keys, name: str, fields: tuple[str, ...]) -> FeatureSpe
     shape = table.take("shape", "a list", guess)
     if not all(type(size) is int and 0 < size <= 1 << 20 for size in shape):
         raise table.error("shape", "must be whole numbers above zero, as in [7]")
+    doc = table.take("doc", "a text", ", ".join(fields))
+    unit = table.take("unit", "a text", "")
+    frame = table.take("frame", "a text", "")
+    minimum, maximum = _bound(table, "minimum"), _bound(table, "maximum")
     try:
         return FeatureSpec(
             name=name,
             shape=tuple(shape),
             dtype=dtype,
-            doc=table.take("doc", "a text", ", ".join(fields)),
-            unit=table.take("unit", "a text", ""),
-            frame=table.take("frame", "a text", ""),
-            minimum=_bound(table, "minimum"),
-            maximum=_bound(table, "maximum"),
+            doc=doc,
+            unit=unit,
+            frame=frame,
+            minimum=minimum,
+            maximum=maximum,
             encoding=encoding,
             labels=labels,
         )

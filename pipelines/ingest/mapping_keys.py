@@ -10,10 +10,11 @@ from typing import Any, Optional
 import yaml
 
 from thresher.episodes.errors import UserError
-from thresher.pipelines.plain_yaml import read_plain_yaml, shown
+from thresher.pipelines.plain_yaml import read_plain_yaml
 
 # In nanoseconds, no clock counts further.
 _MOST = 1e18
+_MOST_SHOWN = 200
 _KINDS: dict[str, tuple[type, ...]] = {
     "a text": (str,),
     "a number": (int, float),
@@ -73,7 +74,9 @@ class Keys:
     def error(self, key: str, rule: str) -> UserError:
         """Returns the error for a key of this table."""
         name = f"{self._where}.{key}" if self._where and key else key or self._where
-        said = f" (now {shown(self._table[key])})" if key in self._table else ""
+        value = repr(self._table.get(key))
+        value = value if len(value) <= _MOST_SHOWN else f"{value[:_MOST_SHOWN]}…"
+        said = f" (now {value})" if key in self._table else ""
         return UserError(f"{self._file}: {name}{said}: {rule}")
 
     def take(self, key: str, kind: str, default: Any = None) -> Any:

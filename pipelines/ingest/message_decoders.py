@@ -8,13 +8,13 @@ declared sizes are checked before code is made of it.
 from __future__ import annotations
 
 import functools
-import json
 import re
 import struct
 from collections.abc import Callable
 from typing import Any
 
 from thresher.episodes.errors import UserError, unknown_name
+from thresher.pipelines.ingest.strict_json import parsed
 
 Decoder = Callable[[bytes], Any]
 # Schemas of real robots stay far below: these stop files that would fill the memory.
@@ -187,7 +187,7 @@ def json_decoder() -> Decoder:
 
     def decode(data: bytes) -> Any:
         try:
-            message = json.loads(data)
+            message = parsed(data)
         except (ValueError, RecursionError) as error:
             raise DecodeError(f"not JSON ({error})") from error
         if not isinstance(message, dict):

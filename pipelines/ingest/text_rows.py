@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from thresher.pipelines.ingest.line_blocks import Block
+from thresher.pipelines.ingest.strict_json import flattened, parsed
 from thresher.pipelines.ingest.table_rules import damaged
 from thresher.pipelines.ingest.whole_numbers import (
     array_of,
@@ -191,25 +191,16 @@ def json_rows(path: Path, block: Block) -> Iterator[dict[str, Any]]:
     """
     for number, line in enumerate(io.BytesIO(block.data)):
         try:
-            row = json.loads(line)
+            row = parsed(line)
             if not isinstance(row, dict):
                 raise ValueError(
                     f"a JSON {type(row).__name__} where a row is an object"
                 )
-            flat = dict(_flattened("", row))
+            flat = flattened(row)
         except (ValueError, RecursionError) as error:
             where = f"line {block.first_line + number}"
             raise damaged(path, where, str(error)[:300], REMEDY) from error
         yield flat
-
-
-def _flattened(prefix: str, row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for key, value in row.items():
-        path = f"{prefix}/{key}" if prefix else str(key)
-        if isinstance(value, dict):
-            yield from _flattened(path, value)
-        else:
-            yield path, value
 
 
 def numbers_of_cells(

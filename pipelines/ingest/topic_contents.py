@@ -39,6 +39,7 @@ class _Topic:
     jumps: int = 0
     fields: list[FieldInfo] = dataclasses.field(default_factory=list)
     note: str = ""
+    other_types: set[str] = dataclasses.field(default_factory=set)
 
 
 class TopicSurvey:
@@ -50,6 +51,8 @@ class TopicSurvey:
     def add(self, topic: str, type_name: str, time_ns: int) -> bool:
         """Counts a message; returns whether the topic's fields are yet unknown."""
         known = self._topics.setdefault(topic, _Topic(type_name))
+        if type_name != known.type:
+            known.other_types.add(type_name)
         if known.count:
             step = time_ns - known.last_ns
             if abs(step) > JUMP_NS:
@@ -107,8 +110,13 @@ class TopicSurvey:
         ]
 
     def notes(self) -> list[str]:
-        """Returns sentences about clocks that jump."""
+        """Returns sentences about clocks that jump, and topics of several types."""
         return [
+            f"{name}: its messages are of several types: {topic.type}, "
+            f"{', '.join(sorted(topic.other_types))}; the fields shown are of the first"
+            for name, topic in sorted(self._topics.items())
+            if topic.other_types
+        ] + [
             f"{name}: the log time jumps by more than a year {topic.jumps} times; "
             "messages whose clock was never set are left out of episodes"
             for name, topic in sorted(self._topics.items())

@@ -443,3 +443,16 @@ def test_a_last_line_that_was_cut_off_costs_its_own_episode_only(write):
 def test_a_whole_number_among_decimals_is_read_by_its_digits(write, name, text):
     segment = _read(write(text, name), ["a"], missing="skip")
     assert sorted(segment.streams["a"].values.tolist()) == [1, 3, 2**53 + 1]
+
+
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        ('{"x": 1, "x": 2}', "line 2: the key 'x' is written twice; mend the line"),
+        ('{"x": 1, "b/c": 1, "b": {"c": 2}}', "line 2: two values have the path 'b/c'"),
+    ],
+)
+def test_a_json_line_that_says_two_things_is_refused(write, line, rule):
+    path = write('{"x": 1}\n' + line + "\n", "x.jsonl")
+    with pytest.raises(DamagedRecordingError, match=rule):
+        _read(path, ["x"])

@@ -25,6 +25,7 @@ from thresher.pipelines.ingest.ingest import ingested_logs
 from thresher.pipelines.ingest.inspect import inspect
 from thresher.pipelines.ingest.mapping_file import load_mapping
 from thresher.pipelines.ingest.suggest import suggest
+from thresher.pipelines.ingest.topic_contents import TopicSurvey
 from thresher.tests.pipelines.ingest.tiny_logs import (
     episodes_of,
     ingest_here,
@@ -45,6 +46,17 @@ def test_inspect_tells_topics_types_rates_gaps_and_guesses(tmp_path):
     assert "attributes: end.success" in lines
     assert "guess: actions: /command.dq" in lines
     assert "guess: clock: /state.q, 10.0 Hz" in lines
+
+
+def test_inspect_tells_of_a_topic_with_messages_of_several_types():
+    survey = TopicSurvey()
+    for number, kind in enumerate(("x/A", "x/B", "x/A")):
+        survey.add("/a", kind, number)
+    survey.add("/b", "x/A", 0)
+    assert survey.notes() == [
+        "/a: its messages are of several types: x/A, x/B; the fields shown are of the "
+        "first"
+    ]
 
 
 def test_inspect_tells_what_is_damaged(tmp_path):

@@ -219,3 +219,12 @@ def test_a_mapping_that_is_no_file_or_no_plain_text_is_refused(tmp_path):
     ):
         with pytest.raises(UserError, match=rule):
             load_mapping(write_mapping(tmp_path, text))
+
+
+def test_a_mistake_in_a_feature_names_its_file_once(tmp_path):
+    feature = {"from": "/state.q", "unit": ["m"]}
+    with pytest.raises(
+        UserError, match=r"unit \(now \['m'\]\): must be a text"
+    ) as told:
+        _load(tmp_path, features={"observation/q": feature})
+    assert str(told.value).count("m.yaml") == 1

@@ -46,7 +46,8 @@ def array_of_texts(texts: Sequence[str], numbers: np.ndarray) -> np.ndarray:
 def joined(parts: Sequence[np.ndarray], axis: int = 0) -> np.ndarray:
     """Returns arrays of numbers or texts, joined along an axis."""
     whole = np.concatenate(parts, axis=axis)
-    if not may_be_rounded(whole):
+    # Asked first, for it is quick and most messages hold decimals alone.
+    if all(part.dtype.kind == "f" for part in parts) or not may_be_rounded(whole):
         return whole
     exact = np.concatenate([part.astype(object) for part in parts], axis=axis)
     return _whole_instead(whole, exact.flat)

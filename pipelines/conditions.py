@@ -15,15 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from thresher.episodes.errors import UserError
+from thresher.pipelines.condition_tree import lone_successes, why_undecided
 
 _ROW = "_row"
-# Quoted text stays as it is; a bare `success` that nothing is compared with is a flag.
-_TOKENS = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\bsuccess\b", re.IGNORECASE)
-_COMPARED = re.compile(
-    r"\s*(?:=|!=|<>|<|>|\|\||::|,|\)?\s*(?:IN|NOT\s+IN|LIKE|ILIKE|IS|NOT\s+LIKE)\b)",
-    re.IGNORECASE,
-)
-_OPERATOR_BEFORE = re.compile(r"(?:=|<|>|\|\||\(\s*DISTINCT|,)\s*$", re.IGNORECASE)
+_YES = b"(success = 'yes')"
 
 
 def matching_rows(
@@ -38,49 +33,70 @@ def matching_rows(
       known: Columns that there are, for errors; the table's if not said.
 
     Raises:
-      UserError: DuckDB cannot read it, or names a column that is not there.
+      UserError: DuckDB cannot read it, it names a column that is not there, is no
+        question of yes or no, or says what an episode's columns do not decide.
     """
     if not condition.strip():
         return np.arange(table.num_rows)
     import duckdb
 
-    numbered = table.append_column(_ROW, pa.array(np.arange(table.num_rows)))
+    told = f"{where}: the condition {condition!r} cannot be used:"
     # Files are out of reach: a condition may come from a recipe of somebody else's.
     connection = duckdb.connect(config={"enable_external_access": "false"})
     try:
-        relation = connection.from_arrow(numbered)
-        if "length" not in table.column_names and "num_steps" in table.column_names:
-            relation = relation.project("*, num_steps - 1 AS length")
-        found = relation.filter(plain_sql(condition)).project(_ROW).fetchnumpy()
-    except duckdb.Error as error:
-        told = str(error).split("\n")[0]
+        found = _holding(connection, table, condition, told)
+    except (duckdb.Error, ValueError) as error:
+        why = str(error).split("\n")[0]
         raise UserError(
-            f"{where}: the condition {condition!r} cannot be used: {told}; columns are "
-            f"length, {', '.join(known or table.column_names)}"
+            f"{told} {why}; columns are length, "
+            f"{', '.join(known or table.column_names)}"
         ) from error
+    except RuntimeError as error:
+        # So DuckDB tells of an interruption that it saw before Python did.
+        raise KeyboardInterrupt from error
     finally:
         connection.close()
-    return np.sort(np.asarray(found[_ROW], dtype=np.int64))
+    return np.sort(found.astype(np.int64))
+
+
+def _holding(connection: Any, table: pa.Table, condition: str, told: str) -> np.ndarray:
+    sql = plain_sql(condition)
+    numbered = table.append_column(_ROW, pa.array(np.arange(table.num_rows)))
+    relation = connection.from_arrow(numbered)
+    if "length" not in table.column_names and "num_steps" in table.column_names:
+        relation = relation.project("*, num_steps - 1 AS length")
+    answers = relation.filter(sql)
+    undecided = why_undecided(condition, {"length", *table.column_names})
+    if undecided:
+        raise UserError(
+            f"{told} an episode's columns do not decide {undecided}; use columns, "
+            "constants, operators and functions that give the same answer every time"
+        )
+    (kind,) = relation.project(f"({sql}\n)").types
+    if str(kind) != "BOOLEAN":
+        raise UserError(
+            f"{told} it is a value of type {kind}, no yes or no; compare it with "
+            "something, as in 'length > 5'"
+        )
+    rows: np.ndarray = answers.project(_ROW).fetchnumpy()[_ROW]
+    return np.asarray(rows)
 
 
 def plain_sql(condition: str) -> str:
-    """Returns a condition with a bare `success` spelled out.
+    """Returns a condition with each `success` spelled out that is one by itself.
+
+    Raises:
+      ValueError: It is no SQL expression.
 
     >>> plain_sql("success and length > 5")
     "(success = 'yes') and length > 5"
     >>> plain_sql("success = 'no'")
     "success = 'no'"
     """
-
-    def spelled(match: re.Match[str]) -> str:
-        if match.group().lower() != "success":
-            return match.group()
-        before, after = condition[: match.start()], condition[match.end() :]
-        if _COMPARED.match(after) or _OPERATOR_BEFORE.search(before):
-            return match.group()
-        return "(success = 'yes')"
-
-    return _TOKENS.sub(spelled, condition)
+    text = condition.encode()
+    for first, end in reversed(lone_successes(condition)):
+        text = text[:first] + _YES + text[end:]
+    return text.decode()
 
 
 def columns_of(condition: str, known: Sequence[str]) -> list[str]:

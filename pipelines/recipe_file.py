@@ -77,7 +77,7 @@ def _mapping(raw: Any, what: str, path: Path) -> Mapping[str, Any]:
     if not isinstance(raw, Mapping):
         raise UserError(
             f"{path}: {what} must be keys with values, not {shown(raw)}; see "
-            "docs/build_a_dataset.md"
+            "docs/the_dataset.md"
         )
     return raw
 
@@ -103,7 +103,25 @@ def _recipe(raw: Mapping[str, Any], path: Path) -> Recipe:
     for key in ("name", "version"):
         if not values.get(key):
             raise UserError(f"{path}: {key!r} is missing; every recipe says it")
-    return _made(Recipe, values, path, "recipe")
+    recipe: Recipe = _made(Recipe, values, path, "recipe")
+    if "rebalance" in values:
+        _require_rebalanced_split(recipe, path)
+    return recipe
+
+
+def _require_rebalanced_split(recipe: Recipe, path: Path) -> None:
+    """Refuses to rebalance a split that there is not; others' splits are not known."""
+    split = recipe.split
+    if (
+        recipe.rebalance
+        and not split.keep
+        and recipe.rebalance.split not in split.names
+    ):
+        error = unknown_name("split", recipe.rebalance.split, split.names)
+        raise UserError(
+            f"{path}, rebalance.split: {error}; name the one to rebalance, or write "
+            "`rebalance: off`"
+        )
 
 
 def _made(kind: Any, values: Mapping[str, Any], path: Path, where: str) -> Any:

@@ -25,7 +25,11 @@ from thresher.pipelines.rebalance import (
 )
 from thresher.pipelines.recipe import Recipe
 from thresher.pipelines.sources import MERGED_SCHEMA, Source
-from thresher.pipelines.split import first_leak, split_numbers
+from thresher.pipelines.split import (
+    first_leak,
+    split_numbers,
+    tell_if_none_is_held_out,
+)
 from thresher.pipelines.stable_hash import text_hash
 from thresher.pipelines.workbench import COUNTED, Workbench, open_workbench
 
@@ -190,6 +194,11 @@ def _split(bench: Workbench, recipe: Recipe) -> None:
         if config.keep:
             _keep_splits(bench, table["parent_split"].to_pylist(), first)
     _require_no_leak(bench, groups, config.group)
+    if config.held_out is not None:
+        tables = (table["environment"] for _, table in bench.batches(["environment"]))
+        tell_if_none_is_held_out(
+            (t for table in tables for t in table.to_pylist()), config
+        )
 
 
 def _keep_splits(

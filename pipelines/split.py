@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
-from typing import Optional
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Optional
 
 import numpy as np
 
-from thresher.episodes.errors import UserError
+from thresher.episodes.errors import UserError, unknown_name
 from thresher.pipelines.stable_hash import text_hash
 
 _RESOLUTION = 2**64
+# What an index may say of a split, and a shard's name take.
+_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]{0,99}")
+# TFDS takes it for all splits together.
+_ALL = "all"
+_MOST_SHOWN = 10
 # Their numbers stand in a byte an episode.
 _MOST_SPLITS = 100
 
@@ -29,7 +36,8 @@ class SplitConfig:
       group: Index column whose values never straddle two splits.
       shares: Split name → share of the groups; shares sum to 1.
       held_out: (parameter, value) of the environment that sends an episode to the
-        held-out split whatever its group: ('object_set', 'eval').
+        held-out split whatever its group: ('object_set', 'eval'); of a list of values
+        any does.
       held_out_split: Name of that split.
       seed: Another seed is another division.
       keep: Episodes of sealed versions stay in the split that they have there.
@@ -39,7 +47,7 @@ class SplitConfig:
     shares: Mapping[str, float] = dataclasses.field(
         default_factory=lambda: {"train": 0.95, "val": 0.05}
     )
-    held_out: Optional[tuple[str, str]] = None
+    held_out: Optional[tuple[str, Any]] = None
     held_out_split: str = "test"
     seed: int = 0
     keep: bool = False
@@ -57,10 +65,11 @@ class SplitConfig:
                 f"{len(self.shares)} splits; there can be {_MOST_SPLITS} at most"
             )
         for name in (*self.shares, self.held_out_split):
-            if not name.isidentifier():
+            if not _NAME.fullmatch(name) or name == _ALL:
                 raise UserError(
-                    f"{name!r} cannot name a split; use letters, digits and '_', as in "
-                    "'train'"
+                    f"{name!r} cannot name a split; use at most 100 of the letters a "
+                    "to z, digits and '_', as in 'train', and not 'all', which TFDS "
+                    "takes for every split"
                 )
         if self.held_out and self.held_out_split in self.shares:
             raise UserError(
@@ -100,19 +109,59 @@ def split_numbers(
     by_group = {g: numbers[split_of_group(g, config)] for g in set(groups)}
     found = np.array([by_group[group] for group in groups], dtype=np.int8)
     if config.held_out is not None:
-        key, value = config.held_out
-        out = [_drawn(text, key) == value for text in environments]
+        out = [_is_held_out(text, *config.held_out) for text in environments]
         found[np.array(out, dtype=bool)] = numbers[config.held_out_split]
     return found
 
 
-def _drawn(environment: str, key: str) -> object:
-    """Returns a parameter of the environment; none where there is no such thing."""
+def tell_if_none_is_held_out(environments: Iterable[str], config: SplitConfig) -> None:
+    """Looks whether any episode is held out, and says so if none is.
+
+    A collection may hold nothing yet of what is held out, so that is told on stderr;
+    a parameter that no episode has is a mistake.
+
+    Args:
+      environments: Each episode's environment, as JSON.
+      config: How episodes are divided; something is held out.
+
+    Raises:
+      UserError: No environment has the parameter.
+    """
+    key, value = config.held_out or ("", None)
+    parameters: set[str] = set()
+    values: set[str] = set()
+    for text in environments:
+        if _is_held_out(text, key, value):
+            return
+        drawn = _drawn(text)
+        parameters |= drawn.keys()
+        if key in drawn and len(values) < _MOST_SHOWN:
+            values.add(repr(drawn[key]))
+    if key not in parameters:
+        error = unknown_name("parameter of the environment", key, parameters)
+        raise UserError(f"split.held_out: {error}")
+    print(
+        f"thresher: no episode has {key} {value!r}, which the recipe holds out: there "
+        f"is no split {config.held_out_split!r}; values there are: "
+        f"{', '.join(sorted(values))}",
+        file=sys.stderr,
+    )
+
+
+def _is_held_out(environment: str, key: str, value: object) -> bool:
+    drawn = _drawn(environment)
+    if key not in drawn:
+        return False
+    return drawn[key] == value or (isinstance(value, list) and drawn[key] in value)
+
+
+def _drawn(environment: str) -> dict[str, object]:
+    """Returns the parameters of an environment; none where it is no such thing."""
     try:
         drawn = json.loads(environment or "{}")
     except (ValueError, RecursionError):
-        return None
-    return drawn.get(key) if isinstance(drawn, dict) else None
+        return {}
+    return drawn if isinstance(drawn, dict) else {}
 
 
 def first_leak(keys: np.ndarray, splits: np.ndarray) -> Optional[tuple[int, int]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from thresher.episodes.errors import UserError
@@ -91,10 +94,43 @@ def test_variants_change_what_they_name(tmp_path):
         file.variant("hal")
 
 
+def test_rebalancing_that_nobody_asked_for_needs_no_split_of_its_name(tmp_path):
+    shares = "split: {shares: {training: 0.9, validation: 0.1}%s}\n"
+    head = "name: a\nversion: 1.0.0\n"
+    assert _read(tmp_path, head + shares % "").recipe.rebalance
+    off = _read(tmp_path, head + shares % "" + "rebalance: off\n")
+    assert off.recipe.rebalance is None
+    kept = _read(
+        tmp_path, head + shares % ", keep: true" + "rebalance: {target: 0.4}\n"
+    )
+    assert kept.recipe.rebalance.target == 0.4
+
+
+def test_the_page_that_a_message_names_is_there():
+    from thresher.pipelines import recipe_file
+
+    source = Path(recipe_file.__file__)
+    pages = re.findall(r"docs/\w+\.md", source.read_text())
+    assert pages and all((source.parents[1] / page).is_file() for page in pages)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "must be keys with values, not None"),
+        ("", "must be keys with values, not None; see docs/the_dataset.md"),
+        (
+            "name: a\nversion: 1.0.0\nrebalance: {split: trian}\n",
+            "rebalance.split: unknown split 'trian': did you mean 'train'? known: "
+            "train, val",
+        ),
+        (
+            "name: a\nversion: 1.0.0\nrebalance: {target: 0.5}\n"
+            "split: {shares: {training: 0.9, validation: 0.1}}\n",
+            "known: training, validation",
+        ),
+        ("name: a\nversion: 1.0.0\nsplit: {shares: {tränen: 1}}\n", "'tränen' cannot"),
+        ("name: a\nversion: 1.0.0\nsplit: {shares: {all: 1}}\n", "'all' cannot name"),
+        ("name: a\nversion: 1.0.0\nsplit: {held_out_split: all}\n", "'all' cannot"),
         ("- a\n", "must be keys with values"),
         ("name: [", "is no YAML"),
         ("name: !!python/object:os.system x\n", "is no YAML"),

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thresher.episodes.errors import UserError
-from thresher.pipelines.split import SplitConfig, first_leak, split_numbers
+from thresher.pipelines.split import (
+    SplitConfig,
+    first_leak,
+    split_numbers,
+    tell_if_none_is_held_out,
+)
 
 
 def _splits(groups, config, environments=()):
@@ -43,6 +50,30 @@ def test_held_out_objects_go_to_the_held_out_split():
     splits = _splits(["a", "b", "c"], config, environments)
     assert splits[0] == "test"
     assert "test" not in splits[1:]
+
+
+def test_any_of_a_list_of_values_is_held_out():
+    config = SplitConfig(held_out=("object_set", ["eval", "test"]))
+    kinds = ["eval", "test", "train", ["eval", "test"]]
+    environments = [json.dumps({"object_set": kind}) for kind in kinds]
+    splits = _splits(["a", "b", "c", "d"], config, environments)
+    assert [split == "test" for split in splits] == [True, True, False, True]
+
+
+def test_a_parameter_that_no_episode_has_holds_nothing_out_and_is_refused():
+    config = SplitConfig(held_out=("object_sett", "eval"))
+    with pytest.raises(UserError, match=r"split\.held_out: .* 'object_set'\?"):
+        tell_if_none_is_held_out(['{"object_set": "train"}', "{}"], config)
+
+
+def test_a_value_that_no_episode_has_is_told_with_those_there_are(capsys):
+    config = SplitConfig(held_out=("object_set", "evl"))
+    tell_if_none_is_held_out(['{"object_set": "train"}'] * 3, config)
+    told = capsys.readouterr().err
+    assert "object_set 'evl'" in told and "values there are: 'train'" in told
+    found = SplitConfig(held_out=("object_set", "train"))
+    tell_if_none_is_held_out(['{"object_set": "train"}'] * 3, found)
+    assert not capsys.readouterr().err
 
 
 def test_a_leak_is_found_wherever_it_stands():

@@ -56,7 +56,15 @@ def read_recipe(path: Path) -> RecipeFile:
     notes = _mapping(raw.pop("release_notes", None) or {}, "release_notes", path)
     made = {}
     for name, changes in variants.items():
-        merged = {**raw, **_mapping(changes or {}, f"configs.{name}", path)}
+        changed = _mapping(changes or {}, f"configs.{name}", path)
+        for key in ("name", "config"):
+            if key in changed:
+                raise UserError(
+                    f"{path}: configs.{name} cannot change {key!r} to "
+                    f"{shown(changed[key])}: a variant is called by its key; leave it "
+                    "out, or write a recipe of its own"
+                )
+        merged = {**raw, **changed}
         made[str(name)] = _recipe({**merged, "config": str(name)}, path)
     recipe = next(iter(made.values())) if made else _recipe(raw, path)
     return RecipeFile(path, recipe, made, {str(k): str(v) for k, v in notes.items()})

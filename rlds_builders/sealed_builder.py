@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 from thresher.episodes.errors import EXIT_USER_ERROR, UserError
 from thresher.episodes.spec import EpisodeSpec
 from thresher.episodes.tfds_features import features_dict
-from thresher.episodes.version import CHECKSUMS, SPEC
+from thresher.episodes.version import CHECKSUMS, SPEC, open_version
 from thresher.pipelines.build import Build, build_version
 from thresher.pipelines.plan import PlanConfig
 from thresher.pipelines.recipe import Recipe
@@ -39,7 +39,9 @@ def tfds_version(recipe: RecipeFile) -> tfds.core.Version:
 def tfds_configs(recipe: RecipeFile) -> list[tfds.core.BuilderConfig]:
     """Returns TFDS's view of a recipe's variants."""
     return [
-        tfds.core.BuilderConfig(name=name, description=variant.description)
+        tfds.core.BuilderConfig(
+            name=name, version=variant.version, description=variant.description
+        )
         for name, variant in recipe.variants.items()
     ]
 
@@ -63,6 +65,11 @@ class SealedBuilder(  # type: ignore[call-arg]
 
     RECIPE_FILE: RecipeFile
     _sealed_info: Optional[tfds.core.DatasetInfo] = None
+
+    def __init__(self, *, file_format: Any = None, **arguments: Any) -> None:
+        # TFDS puts its own default where none was asked for; here the recipe has one.
+        self._asked_format = file_format
+        super().__init__(file_format=file_format, **arguments)
 
     @property
     def info(self) -> tfds.core.DatasetInfo:
@@ -102,8 +109,9 @@ class SealedBuilder(  # type: ignore[call-arg]
     ) -> None:
         """Builds the version from the recipe's sources.
 
-        A version that is there is reused, as TFDS does; if the raw logs are named, it
-        must have been built from them.
+        A version that is there is reused, as TFDS does, and if the recipe is another
+        by now, that is told; if the raw logs are named, it must have been built from
+        them.
 
         Raises:
           SystemExit: What the user can mend, told in one message (exit status 2):
@@ -111,6 +119,7 @@ class SealedBuilder(  # type: ignore[call-arg]
         """
         config = download_config or tfds.download.DownloadConfig()
         if config.manual_dir is None and (Path(self.data_dir) / CHECKSUMS).exists():
+            self._tell_if_built_otherwise(config, file_format)
             return
         try:
             build_version(self._build(config, file_format))
@@ -123,6 +132,25 @@ class SealedBuilder(  # type: ignore[call-arg]
             )
             raise SystemExit(130) from None
         self._sealed_info = tfds.builder_from_directory(self.data_dir).info
+
+    def _tell_if_built_otherwise(
+        self, config: tfds.download.DownloadConfig, file_format: Any
+    ) -> None:
+        """Says on stderr where the version that stays is not what the recipe says."""
+        plan = self._plan(config, file_format)
+        asked = dataclasses.replace(self.recipe, plan=plan).to_dict()
+        try:
+            built = open_version(Path(self.data_dir)).lineage["recipe"]
+        except UserError as error:
+            _end(error)
+        keys = sorted(k for k in {*asked, *built} if asked.get(k) != built.get(k))
+        if keys:
+            named = ", ".join("shards" if key == "plan" else key for key in keys)
+            print(
+                f"thresher: {self.data_dir} stays as it is, though it was built from "
+                f"another recipe: {named} differ; raise the version number, or build with --overwrite",
+                file=sys.stderr,
+            )
 
     def _build(self, config: tfds.download.DownloadConfig, file_format: Any) -> Build:
         recipe = self.recipe
@@ -143,7 +171,7 @@ class SealedBuilder(  # type: ignore[call-arg]
         self, config: tfds.download.DownloadConfig, file_format: Any
     ) -> PlanConfig:
         plan = self.recipe.plan
-        asked = file_format or self.info.file_format
+        asked = file_format or self._asked_format
         return dataclasses.replace(
             plan,
             num_shards=config.num_shards or plan.num_shards,

@@ -139,6 +139,14 @@ def test_the_page_that_a_message_names_is_there():
         ("name: a\nversion: 1.0\n", "'1.0' of a is not 'major.minor.patch'"),
         ("name: a\nversion: 01.0.0\n", "not 'major.minor.patch'"),
         ("name: ../a\nversion: 1.0.0\n", "cannot name a dataset"),
+        (
+            "name: a\nversion: 1.0.0\nconfigs: {x: {name: q}}\n",
+            "configs.x cannot change 'name' to 'q'",
+        ),
+        (
+            "name: a\nversion: 1.0.0\nconfigs: {x: {config: q}}\n",
+            "configs.x cannot change 'config'",
+        ),
         ("name: a\nversion: 1.0.0\nsplitt: {}\n", "did you mean 'split'"),
         ("name: a\nversion: 1.0.0\nsplit: {gruop: x}\n", "did you mean 'group'"),
         ("name: a\nversion: 1.0.0\nsplit: 3\n", "split must be keys with values"),

@@ -12,8 +12,10 @@ import pytest
 from thresher.episodes.errors import UserError
 from thresher.episodes.raw_log import RawLogWriter
 from thresher.episodes.version import open_version
+from thresher.pipelines.build import Build, build_version
 from thresher.pipelines.new_dataset import new_dataset
 from thresher.pipelines.recipe_file import read_recipe
+from thresher.pipelines.runners import local_options
 from thresher.tests.episodes.tiny import TINY_SPEC, tiny_episode
 
 
@@ -95,6 +97,48 @@ def test_configs_are_built_by_name_and_without_a_name_all_are(dataset, tmp_path)
         assert everything == 40 > even
     finally:
         recipe.write_text(text)
+
+
+def test_the_recipes_own_format_and_each_variants_version_hold(dataset, tmp_path):
+    recipe = dataset / "recipe.yaml"
+    text = recipe.read_text()
+    try:
+        recipe.write_text(
+            text + "shards: {file_format: array_record}\n"
+            "configs:\n  newer: {version: 2.0.0}\n  plain: {}\n"
+        )
+        done = _tfds_build(dataset, "--data_dir", tmp_path)
+        assert done.returncode == 0, done.stderr[-2000:]
+        for config, number in (("newer", "2.0.0"), ("plain", "1.0.0")):
+            (folder,) = (tmp_path / "my_dataset" / config).iterdir()
+            version = open_version(folder)
+            assert folder.name == version.version == number
+            assert list(folder.glob("my_dataset-train.array_record-*"))
+            again = Build(
+                recipe=read_recipe(dataset).variant(config),
+                root=dataset,
+                target=folder,
+                options=local_options(1),
+            )
+            assert build_version(again).digest == version.digest
+    finally:
+        recipe.write_text(text)
+
+
+def test_a_version_that_stays_though_its_recipe_changed_is_told(dataset, tmp_path):
+    recipe = dataset / "recipe.yaml"
+    text = recipe.read_text()
+    assert _tfds_build(dataset, "--data_dir", tmp_path).returncode == 0
+    same = _tfds_build(dataset, "--data_dir", tmp_path)
+    assert "stays as it is" not in same.stderr
+    try:
+        recipe.write_text(text.replace("target: 0.5", "target: 0.4"))
+        done = _tfds_build(dataset, "--data_dir", tmp_path)
+    finally:
+        recipe.write_text(text)
+    assert done.returncode == 0
+    told = next(line for line in done.stderr.splitlines() if "stays as it is" in line)
+    assert "rebalance differ" in told and "--overwrite" in told
 
 
 def test_a_recipe_that_is_wrong_ends_in_one_message(dataset, tmp_path):

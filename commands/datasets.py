@@ -52,6 +52,7 @@ def build(
     import dataclasses
 
     from thresher.pipelines.build import Build, build_version
+    from thresher.pipelines.plan import shard_bytes
     from thresher.pipelines.recipe_file import read_recipe
 
     file = read_recipe(recipe)
@@ -60,7 +61,11 @@ def build(
     plan = dataclasses.replace(
         plan,
         num_shards=num_shards or plan.num_shards,
-        max_shard_bytes=int(max_shard_size_mb * 2**20) or plan.max_shard_bytes,
+        max_shard_bytes=(
+            shard_bytes(max_shard_size_mb)
+            if max_shard_size_mb
+            else plan.max_shard_bytes
+        ),
         file_format=file_format or plan.file_format,
         max_examples_per_split=max_examples_per_split or plan.max_examples_per_split,
     )
@@ -315,9 +320,15 @@ def _words(text: str) -> list[str]:
 
 def _numbers(text: str) -> Sequence[float]:
     try:
-        return [float(word) for word in _words(text)]
+        numbers = [float(word) for word in _words(text)]
     except ValueError as error:
         raise UserError(f"weights {text!r} are no numbers; write 1,3") from error
+    if numbers and not any(numbers):
+        raise UserError(
+            f"weights {text!r} give no version a share; write 1,3, or leave them out "
+            "to take all episodes"
+        )
+    return numbers
 
 
 def register(app: typer.Typer) -> None:

@@ -121,9 +121,9 @@ def require_free_space(folder: Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(existing).free
     if free < needed_bytes:
         raise UserError(
-            f"not enough disk space for {folder}: {needed_bytes / 1e6:,.0f} MB are "
-            f"needed and {free / 1e6:,.0f} MB are free; free some, or choose a folder "
-            "on another disk"
+            f"not enough disk space for {folder}: {needed_bytes:,} bytes are "
+            f"needed and {free:,} are free; free some, or choose a folder on another "
+            "disk"
         )
 
 

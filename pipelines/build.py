@@ -324,15 +324,30 @@ def _seal(build: Build, sealing: Sealing) -> None:
         )
     for hidden in sealing.folder.glob(".*"):
         hidden.unlink()
+    try:
+        _put_in_place(build, sealing.folder)
+    except OSError as error:
+        raise UserError(
+            f"cannot put the version at {build.target}: {error.strerror}; what was "
+            "there stays; make it a folder that can be renamed, and the same command "
+            "goes on"
+        ) from error
+
+
+def _put_in_place(build: Build, folder: Path) -> None:
     if not build.target.exists():
-        sealing.folder.rename(build.target)
+        folder.rename(build.target)
         return
     # A kill on either side of this moment leaves the old version or the new one there,
     # and the other under a name that no later build takes for its own.
     replacing = build.work / "replacing"
     shutil.rmtree(replacing, ignore_errors=True)
-    sealing.folder.rename(replacing)
-    exchange(replacing, build.target)
+    folder.rename(replacing)
+    try:
+        exchange(replacing, build.target)
+    except OSError:
+        replacing.rename(folder)
+        raise
 
 
 def _same_version(build: Build) -> Version:

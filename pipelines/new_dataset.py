@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from thresher.episodes.errors import UserError
 from thresher.episodes.files import atomic_write
+from thresher.pipelines.recipe import require_name
 from thresher.pipelines.recipe_file import FILE_NAME
-
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 _RECIPE = """\
 name: {name}
@@ -87,14 +85,11 @@ def new_dataset(folder: Path, year: int) -> list[Path]:
       The files that were made.
 
     Raises:
-      UserError: A name that no dataset can have, or something is there already.
+      UserError: A name that no dataset can have, something is there already, or the
+        folder cannot be written.
     """
     name = folder.name
-    if not _NAME.fullmatch(name):
-        raise UserError(
-            f"{name!r} cannot name a dataset: use lower-case letters, digits and '_', "
-            "beginning with a letter, as in 'my_dataset'"
-        )
+    require_name("dataset", name)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} exists already; choose another name, or empty it")
     title = name.replace("_", " ").capitalize()
@@ -107,6 +102,12 @@ def new_dataset(folder: Path, year: int) -> list[Path]:
         "CITATIONS.bib": _CITATIONS.format(**facts),
         "TAGS.txt": _TAGS,
     }
-    for file, text in files.items():
-        atomic_write(folder / file, text)
+    try:
+        for file, text in files.items():
+            atomic_write(folder / file, text)
+    except OSError as error:
+        raise UserError(
+            f"cannot make {folder}: {error.strerror}; choose a folder that can be "
+            "written"
+        ) from error
     return [folder / file for file in files]

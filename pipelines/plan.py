@@ -12,6 +12,22 @@ from thresher.pipelines.stable_hash import ranks
 
 FILE_FORMATS = ("tfrecord", "array_record")
 
+_MOST_MEGABYTES = 2**40
+
+
+def shard_bytes(megabytes: float) -> int:
+    """Returns the bytes of a size in mebibytes.
+
+    Raises:
+      UserError: It is no number, or more than any disk holds.
+    """
+    if not abs(megabytes) <= _MOST_MEGABYTES:
+        raise UserError(
+            f"shards of {megabytes:g} MB cannot be: give a size of at most "
+            f"{_MOST_MEGABYTES:,} MB, such as 64"
+        )
+    return int(megabytes * 2**20)
+
 
 @dataclasses.dataclass(frozen=True)
 class PlanConfig:

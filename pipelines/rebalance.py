@@ -27,6 +27,8 @@ METHODS = (DOWNSAMPLE, DUPLICATE, WEIGHTS)
 # Codes of outcomes in arrays.
 NO, YES, UNKNOWN = 0, 1, 2
 OUTCOMES = {"no": NO, "yes": YES, "unknown": UNKNOWN}
+# A smaller share of all episodes that there could be is none.
+_LEAST_TARGET = 1e-12
 # Repeating one episode more often than this teaches it by heart.
 MOST_COPIES = 1000
 
@@ -51,7 +53,7 @@ class RebalanceConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.target < 1:
+        if not _LEAST_TARGET <= self.target < 1:
             raise UserError(
                 f"a success ratio of {self.target} cannot be rebalanced to; give one "
                 "between 0 and 1, such as 0.5"

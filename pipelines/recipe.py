@@ -17,7 +17,23 @@ from thresher.pipelines.split import SplitConfig
 
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+# Of a dataset and a split together: with what shards, their manifests and scratch files
+# add, a file's name has at most 255.
+MOST_LETTERS = 180
 NEAR_DUPLICATES = ("report", "drop")
+
+
+def require_name(what: str, name: str) -> None:
+    """Refuses a name that files, folders and TFDS cannot take.
+
+    Raises:
+      UserError: Says what a name is made of.
+    """
+    if not _NAME.fullmatch(name) or len(name) > MOST_LETTERS:
+        raise UserError(
+            f"{name!r} cannot name a {what}: use lower-case letters, digits and '_', "
+            f"at most {MOST_LETTERS}, beginning with a letter, as in 'bin_grasping'"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,12 +112,15 @@ class Recipe:
     config: str = ""
 
     def __post_init__(self) -> None:
-        for what, name in (("dataset", self.name), ("config", self.config or "x")):
-            if not _NAME.fullmatch(name):
-                raise UserError(
-                    f"{name!r} cannot name a {what}: use lower-case letters, digits "
-                    "and '_', beginning with a letter, as in 'bin_grasping'"
-                )
+        require_name("dataset", self.name)
+        require_name("config", self.config or "x")
+        longest = max(self.split.names, key=len)
+        if len(self.name) + len(longest) > MOST_LETTERS:
+            raise UserError(
+                f"the names of dataset {self.name!r} and split {longest!r} have "
+                f"{len(self.name) + len(longest)} letters together; files are named "
+                f"by both, so choose shorter ones, of at most {MOST_LETTERS}"
+            )
         if not _VERSION.fullmatch(self.version):
             raise UserError(
                 f"version {self.version!r} of {self.name} is not 'major.minor.patch'; "

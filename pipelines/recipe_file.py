@@ -10,7 +10,7 @@ from typing import Any
 from thresher.episodes.errors import UserError, unknown_name
 from thresher.pipelines.checks import DEFAULTS, OFF, REJECT, Check
 from thresher.pipelines.plain_yaml import read_plain_yaml, shown
-from thresher.pipelines.plan import PlanConfig
+from thresher.pipelines.plan import PlanConfig, shard_bytes
 from thresher.pipelines.rebalance import RebalanceConfig
 from thresher.pipelines.recipe import Recipe, SourceConfig
 from thresher.pipelines.split import SplitConfig
@@ -38,6 +38,11 @@ class RecipeFile:
         """Returns a variant by name; raises UserError with the near matches."""
         if not name:
             return self.recipe
+        if not self.variants:
+            raise UserError(
+                f"{self.path} has no configs, so none is called {name!r}; leave the "
+                "config out"
+            )
         if name not in self.variants:
             raise unknown_name(f"config of {self.path}", name, self.variants)
         return self.variants[name]
@@ -133,7 +138,7 @@ def _require_rebalanced_split(recipe: Recipe, path: Path) -> None:
 
 
 def _made(kind: Any, values: Mapping[str, Any], path: Path, where: str) -> Any:
-    """Makes a dataclass of checked values; its own refusals name file and key."""
+    """Makes something of checked values; its own refusals name file and key."""
     try:
         return kind(**values)
     except UserError as error:
@@ -253,7 +258,9 @@ def _plan(raw: Any, where: str, path: Path) -> PlanConfig:
     made = _section(values, PlanConfig, where, path)
     if megabytes is not None:
         size = _typed(megabytes, "float", f"{where}.max_shard_mb", path)
-        made["max_shard_bytes"] = int(size * 2**20)
+        made["max_shard_bytes"] = _made(
+            shard_bytes, {"megabytes": size}, path, f"{where}.max_shard_mb"
+        )
     plan: PlanConfig = _made(PlanConfig, made, path, where)
     return plan
 

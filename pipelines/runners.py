@@ -26,7 +26,12 @@ def local_options(workers: int, mode: str = "multi_processing") -> PipelineOptio
       workers: How many; 0 for one a processor. One runs in this process.
       mode: 'multi_processing', or 'multi_threading' for units that have their work
         done by processes of their own.
+
+    Raises:
+      UserError: Fewer than none.
     """
+    if workers < 0:
+        raise UserError(f"{workers} workers: ask for one or more, or 0 for one a core")
     count = workers or os.cpu_count() or 1
     flags = ["--default_sdk_harness_log_level=ERROR"]
     if count > 1:

@@ -52,6 +52,8 @@ MERGED_SCHEMA = pa.schema(
     ]
 )
 
+_VERSION_SCHEMA = pa.schema([*INDEX_SCHEMA, *_COPY_FIELDS])
+
 
 @dataclasses.dataclass(frozen=True)
 class Source:
@@ -142,7 +144,8 @@ def _version_tables(source: Source) -> Iterator[pa.Table]:
         require_plausible_rows(source.root)
         for table in _rows_with_summaries(source):
             require_sound(table, str(source.root))
-            yield table
+            # Here, since columns of other kinds are the version's fault, too.
+            yield _conformed(table, _VERSION_SCHEMA)
 
 
 def _rows_with_summaries(source: Source) -> Iterator[pa.Table]:

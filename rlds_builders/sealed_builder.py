@@ -148,7 +148,8 @@ class SealedBuilder(  # type: ignore[call-arg]
             named = ", ".join("shards" if key == "plan" else key for key in keys)
             print(
                 f"thresher: {self.data_dir} stays as it is, though it was built from "
-                f"another recipe: {named} differ; raise the version number, or build with --overwrite",
+                f"another recipe: {named} differ; raise the version number, or "
+                "build with --overwrite",
                 file=sys.stderr,
             )
 

@@ -79,6 +79,15 @@ def test_questions_are_answered_as_csv(version):
         (("episodes", "{version}", "--columns", "sucess"), "did you mean 'success'"),
         (("build", "{recipe}", "--data-dri", "x"), "did you mean '--data-dir'"),
         (("log", "nowhere"), "no dataset version at"),
+        (("build", "{recipe}", "--max-shard-size-mb", "nan"), "shards of nan MB"),
+        (("build", "{recipe}", "--max-shard-size-mb", "inf"), "shards of inf MB"),
+        (("build", "{recipe}", "--workers", "-3"), "-3 workers"),
+        (("build", "{recipe}", "--config", "zz"), "has no configs"),
+        (("derive", "{version}", "--weights", "0"), "give no version a share"),
+        (
+            ("derive", "{version}", "--ratio", "1e-310", "--method", "duplicate"),
+            "cannot be rebalanced to",
+        ),
     ],
 )
 def test_what_users_get_wrong_is_said_in_one_message(version, tmp_path, words, told):

@@ -56,7 +56,7 @@ def test_digest_is_sha256(tmp_path):
 
 def test_too_little_space_is_refused_with_both_numbers(tmp_path):
     require_free_space(tmp_path / "not" / "yet", 1)
-    with pytest.raises(UserError, match="1,000,000,000,000 MB are needed"):
+    with pytest.raises(UserError, match="1,000,000,000,000,000,000 bytes are needed"):
         require_free_space(tmp_path, 10**18)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -12,7 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from thresher.episodes.errors import UserError
+from thresher.episodes.version import open_version
 from thresher.pipelines.build import Build, build_version
+from thresher.pipelines.recipe import Recipe
 from thresher.pipelines.recipe_file import read_recipe
 from thresher.pipelines.split import SplitConfig
 from thresher.pipelines.stage import local_options
@@ -101,6 +104,7 @@ def test_a_key_of_a_section_with_an_absurd_value_is_told_of(section, tmp_path):
         ({"shards": "{num_shards: -1}"}, ["shards", "-1", "positive"]),
         ({"shards": "{num_shards: 1000000}"}, ["shards", "1000000", "99,999"]),
         ({"shards": "{max_shard_mb: .inf}"}, ["shards.max_shard_mb", "inf"]),
+        ({"shards": "{max_shard_mb: 1.0e+305}"}, ["shards.max_shard_mb", "1e+305"]),
         ({"split": "{seed: .nan}"}, ["split.seed", "nan"]),
         ({"split": "{shares: {train: .nan}}"}, ["split.shares.train", "nan"]),
         ({"split": "{shares: {train: 2, val: -1}}"}, ["split", "-1"]),
@@ -206,3 +210,35 @@ def test_more_splits_than_there_are_numbers_for_are_refused():
         SplitConfig(shares={f"s{n}": 1 / 101 for n in range(101)})
     with pytest.raises(UserError, match="sum to nan"):
         SplitConfig(shares={"train": float("nan")})
+
+
+def test_names_of_files_that_would_be_too_long_are_refused_by_their_length():
+    Recipe("a" * 170, "1.0.0", "")
+    for name, split in (("a" * 250, "train"), ("a" * 100, "b" * 81)):
+        with pytest.raises(UserError, match="at most 180"):
+            Recipe(name, "1.0.0", "", split=SplitConfig(shares={split: 1.0}))
+
+
+def test_a_config_of_a_recipe_without_any_is_refused(tmp_path):
+    file = read_recipe(_recipe(tmp_path / "recipe.yaml"))
+    with pytest.raises(UserError, match="has no configs, so none is called 'zz'"):
+        file.variant("zz")
+
+
+def test_a_version_that_cannot_take_its_place_loses_nothing(
+    logs, tmp_path, monkeypatch
+):
+    recipe = read_recipe(_recipe(tmp_path / "recipe.yaml", rebalance="off")).recipe
+    target = tmp_path / "data" / "tiny" / "1.0.0"
+    build = Build(recipe, logs, target, local_options(1), overwrite=True)
+    before = build_version(build).digest
+
+    def refused(one, other):
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(other))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("thresher.pipelines.build.exchange", refused)
+        with pytest.raises(UserError, match=r"Operation not permitted; what was there"):
+            build_version(build)
+    assert open_version(target).digest == before
+    assert build_version(build).digest == before

@@ -10,12 +10,16 @@ import shutil
 import signal
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from thresher.cli import app
 from thresher.episodes.errors import UserError
 from thresher.pipelines.build import build_version
+from thresher.pipelines.derive import Derivation, derive_version
+from thresher.pipelines.runners import local_options
 from thresher.tests.pipelines import hostile_folders as hostile
 from thresher.tests.pipelines.test_build import _build, write_logs
 
@@ -119,3 +123,17 @@ def test_every_command_answers(name, version, folder, tmp_path):
     ]
     assert [p for p in strange if p != tmp_path / "out"] == []
     assert {p: after[p] for p in before} == before
+
+
+def test_columns_of_another_kind_or_twice_are_one_message(folder, tmp_path):
+    for name in ("summaries.parquet", "episodes.parquet"):
+        hostile_version = shutil.copytree(folder, tmp_path / name / "tiny" / "1.0.0")
+        path = hostile_version / name
+        table = pq.read_table(path)
+        if name == "summaries.parquet":
+            table = pa.table({"summary": pa.array([True] * table.num_rows)})
+        else:
+            table = table.append_column("stuck_joints", table["stuck_joints"])
+        pq.write_table(table, path)
+        with pytest.raises(UserError, match=r"side files of .* are damaged"):
+            derive_version(Derivation([hostile_version], name="x"), local_options(1))

@@ -146,3 +146,11 @@ def test_impossible_targets_are_refused(target):
 def test_an_unknown_method_is_refused():
     with pytest.raises(UserError, match="did you mean 'downsample'"):
         RebalanceConfig(method="down_sample")
+
+
+@pytest.mark.parametrize("target", [1e-310, 0.0, 1.0, float("nan")])
+def test_a_target_that_no_episodes_can_reach_is_refused(target):
+    with pytest.raises(UserError, match="cannot be rebalanced to"):
+        RebalanceConfig(target)
+    with pytest.raises(UserError, match="would repeat"):
+        _rebalance([YES, NO], RebalanceConfig(1e-12, method="duplicate"))

@@ -65,3 +65,8 @@ def test_a_value_that_beam_refuses_does_not_end_the_program():
 
 def test_a_negative_count_is_not_asked_of_beam():
     assert local_options(2).view_as(DirectOptions).direct_num_workers == 2
+
+
+def test_fewer_workers_than_none_are_refused():
+    with pytest.raises(UserError, match="-3 workers"):
+        local_options(-3)

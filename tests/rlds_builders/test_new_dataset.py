@@ -163,3 +163,11 @@ def test_a_name_that_cannot_be_is_refused(tmp_path, name):
 def test_what_is_there_is_never_overwritten(dataset):
     with pytest.raises(UserError, match="exists already"):
         new_dataset(dataset, 2026)
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="cannot make"):
+        new_dataset(tmp_path / "file" / "a", 2026)
+    with pytest.raises(UserError, match="at most 180"):
+        new_dataset(tmp_path / ("a" * 300), 2026)

@@ -367,7 +367,8 @@ class DelimitedReader:
 
 def _may_be_rounded(column: Any) -> bool:
     if isinstance(column, pa.Array) and pa.types.is_floating(column.type):
-        column = column.drop_null().to_numpy(zero_copy_only=False)
+        column = column.drop_null() if column.null_count else column
+        column = column.to_numpy(zero_copy_only=False)
     return isinstance(column, np.ndarray) and may_be_rounded(column)
 
 

@@ -18,7 +18,10 @@ _LEAST, _MOST = -(2**63), 2**63 - 1
 
 def may_be_rounded(numbers: np.ndarray) -> bool:
     """Whether an array is of float64 that may stand for other whole numbers."""
-    if numbers.dtype != np.float64:
+    if numbers.dtype != np.float64 or not numbers.size:
+        return False
+    # One question for nearly all arrays; where a NaN answers, each number is asked.
+    if np.abs(numbers).max() < _EXACT:
         return False
     large = numbers[np.abs(numbers) >= _EXACT]
     return bool(np.isfinite(large).any())

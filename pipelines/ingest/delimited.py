@@ -366,10 +366,11 @@ class DelimitedReader:
 
 
 def _may_be_rounded(column: Any) -> bool:
-    if isinstance(column, pa.Array) and pa.types.is_floating(column.type):
-        column = column.drop_null() if column.null_count else column
-        column = column.to_numpy(zero_copy_only=False)
-    return isinstance(column, np.ndarray) and may_be_rounded(column)
+    # NumPy's were asked when they were read ahead.
+    if not (isinstance(column, pa.Array) and pa.types.is_floating(column.type)):
+        return False
+    column = column.drop_null() if column.null_count else column
+    return may_be_rounded(column.to_numpy(zero_copy_only=False))
 
 
 def _alike(parts: list[pa.Array]) -> pa.Array:

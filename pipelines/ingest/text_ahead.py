@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from thresher.pipelines.ingest.line_blocks import BLOCK_BYTES, Block, blocks
 from thresher.pipelines.ingest.recording import DamagedRecordingError
 from thresher.pipelines.ingest.text_rows import csv_cells, strict_csv_cells
+from thresher.pipelines.ingest.whole_numbers import may_be_rounded
 
 # Numbers without a gap are NumPy's from the start, which slices in no time.
 Cells = Union[pa.Array, np.ndarray]
@@ -201,7 +202,9 @@ def _numbers(cells: pa.Array) -> Cells:
     is_whole = not cells.null_count and pa.types.is_primitive(cells.type)
     if not is_whole or pa.types.is_boolean(cells.type):
         return cells
-    return np.asarray(cells.to_numpy())
+    numbers = np.asarray(cells.to_numpy())
+    # What may be rounded stays Arrow's, and is looked at once more where it is read.
+    return cells if may_be_rounded(numbers) else numbers
 
 
 def _joined(parts: Sequence[Cells]) -> Cells:

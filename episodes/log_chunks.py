@@ -12,7 +12,7 @@ from mcap.data_stream import ReadDataStream
 from mcap.opcode import Opcode
 from mcap.records import Channel, Chunk
 
-_RECORD_HEADER = struct.Struct("<BQ")
+RECORD_HEADER = struct.Struct("<BQ")
 # No episode is larger: whoever reads one holds it in memory.
 _MOST_EPISODE_BYTES = 1 << 31
 # Channel, sequence, log time, publish time.
@@ -47,18 +47,21 @@ def messages_of(data: bytes) -> Iterator[tuple[int, bytes]]:
 
     The library's own reader builds an object of each record, at five times the cost.
     """
-    for opcode, start, stop in _chunk_records(data):
+    for opcode, start, stop in records_of(data):
         if opcode == Opcode.MESSAGE:
             channel = int.from_bytes(data[start : start + 2], "little")
             yield channel, data[start + _MESSAGE_HEAD_BYTES : stop]
 
 
-def _chunk_records(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yields (opcode, start, stop) of the content of every record of a chunk."""
+def records_of(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yields (opcode, start, stop) of the content of records that follow each other.
+
+    The last one may say that it ends behind the data.
+    """
     position = 0
     while position < len(data):
-        opcode, length = _RECORD_HEADER.unpack_from(data, position)
-        start = position + _RECORD_HEADER.size
+        opcode, length = RECORD_HEADER.unpack_from(data, position)
+        start = position + RECORD_HEADER.size
         position = start + length
         yield opcode, start, position
 
@@ -69,7 +72,7 @@ def topics_of(chunk: Chunk) -> dict[int, str]:
     data = _decompressed(chunk)
     channels = [
         Channel.read(ReadDataStream(io.BytesIO(data[start:stop])))
-        for opcode, start, stop in _chunk_records(data)
+        for opcode, start, stop in records_of(data)
         if opcode == Opcode.CHANNEL
     ]
     return {channel.id: channel.topic for channel in channels}

@@ -7,6 +7,7 @@ log's episodes were converted from. The file's own index leads to it.
 from __future__ import annotations
 
 import io
+import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +17,11 @@ from mcap.data_stream import ReadDataStream
 from mcap.opcode import Opcode
 from mcap.records import Footer, Metadata, MetadataIndex, SummaryOffset
 
+from thresher.episodes.log_chunks import RECORD_HEADER, records_of
+
 SOURCE_METADATA = "thresher.source"
-_MAGIC = b"\x89MCAP0\r\n"
-_HEAD_BYTES = 1 + 8
-_FOOTER_BYTES = _HEAD_BYTES + 8 + 8 + 4 + len(_MAGIC)
+MAGIC = b"\x89MCAP0\r\n"
+_FOOTER_BYTES = RECORD_HEADER.size + 8 + 8 + 4 + len(MAGIC)
 # What leads to the record is a few hundred bytes; more is damage.
 _MOST_BYTES = 1 << 20
 
@@ -51,18 +53,18 @@ def _metadata_at_the_end(file: BinaryIO, size: int) -> Iterator[Metadata]:
     if size < _FOOTER_BYTES:
         return
     tail = _read(file, size - _FOOTER_BYTES, _FOOTER_BYTES)
-    if tail[0] != Opcode.FOOTER or not tail.endswith(_MAGIC):
+    if tail[0] != Opcode.FOOTER or not tail.endswith(MAGIC):
         return  # A log that was cut off.
     footer = Footer.read(_body(tail))
     start = footer.summary_offset_start
     groups = _read(file, start, size - _FOOTER_BYTES - start)
     for group in _records(groups, Opcode.SUMMARY_OFFSET):
-        offset = SummaryOffset.read(_body(group))
+        offset = SummaryOffset.read(group)
         if offset.group_opcode != Opcode.METADATA_INDEX:
             continue
         indexes = _read(file, offset.group_start, offset.group_length)
         for entry in reversed([*_records(indexes, Opcode.METADATA_INDEX)]):
-            index = MetadataIndex.read(_body(entry))
+            index = MetadataIndex.read(entry)
             yield Metadata.read(_body(_read(file, index.offset, index.length)))
 
 
@@ -74,16 +76,16 @@ def _read(file: BinaryIO, start: int, length: int) -> bytes:
 
 
 def _body(record: bytes) -> ReadDataStream:
-    return ReadDataStream(io.BytesIO(record[_HEAD_BYTES:]))
+    return ReadDataStream(io.BytesIO(record[RECORD_HEADER.size :]))
 
 
-def _records(data: bytes, opcode: int) -> Iterator[bytes]:
-    """Yields the records of a kind, with their heads."""
-    start = 0
-    while start < len(data):
-        length = _HEAD_BYTES + int.from_bytes(data[start + 1 : start + 9], "little")
-        if start + length > len(data):
-            raise ValueError("its index is damaged")
-        if data[start] == opcode:
-            yield data[start : start + length]
-        start += length
+def _records(data: bytes, opcode: int) -> Iterator[ReadDataStream]:
+    """Yields the contents of the records of a kind."""
+    try:
+        for found, start, stop in records_of(data):
+            if stop > len(data):
+                raise ValueError("its index is damaged")
+            if found == opcode:
+                yield ReadDataStream(io.BytesIO(data[start:stop]))
+    except struct.error as error:
+        raise ValueError("its index is damaged") from error

@@ -14,7 +14,6 @@ import dataclasses
 import functools
 import json
 import os
-import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -28,8 +27,14 @@ from mcap.writer import CompressionType, Writer
 from thresher.episodes.episode import Episode
 from thresher.episodes.errors import UserError
 from thresher.episodes.images import EncodedImages
-from thresher.episodes.log_chunks import messages_of, topics_of, uncompressed
+from thresher.episodes.log_chunks import (
+    RECORD_HEADER,
+    messages_of,
+    topics_of,
+    uncompressed,
+)
 from thresher.episodes.log_source import (
+    MAGIC,
     SOURCE_METADATA,
     source_digest,
     source_record,
@@ -44,7 +49,6 @@ from thresher.episodes.step_message import (
 )
 
 SUFFIX = ".mcap"
-_MAGIC = b"\x89MCAP0\r\n"
 _SPEC_METADATA = "thresher.spec"
 _EPISODE_SCHEMA = {
     "title": "thresher.Episode",
@@ -55,7 +59,6 @@ _EPISODE_SCHEMA = {
         "metadata": {"type": "object"},
     },
 }
-_RECORD_HEADER = struct.Struct("<BQ")
 
 
 class DamagedLogError(UserError):
@@ -217,7 +220,7 @@ class RawLogReader:
 
     def _check_count(self, found: int, statistics_offset: int) -> None:
         with open(self._path, "rb") as file:
-            file.seek(statistics_offset + _RECORD_HEADER.size)
+            file.seek(statistics_offset + RECORD_HEADER.size)
             said = Statistics.read(ReadDataStream(file)).chunk_count
         if said != found:
             raise DamagedLogError(
@@ -254,14 +257,14 @@ class RawLogReader:
         """Returns the spec and, if there is an episode, the topics by channel id."""
         found: tuple[EpisodeSpec, StepMessage] | None = None
         with open(self._path, "rb") as file:
-            magic = file.read(len(_MAGIC))
-            if magic != _MAGIC:
+            magic = file.read(len(MAGIC))
+            if magic != MAGIC:
                 raise DamagedLogError(
                     f"{self._path} is not an MCAP file: it starts with {magic!r}; raw "
                     "logs are made by `thresher collect` or RawLogWriter"
                 )
             for opcode, offset, _ in self._records():
-                file.seek(offset + _RECORD_HEADER.size)
+                file.seek(offset + RECORD_HEADER.size)
                 stream = ReadDataStream(file)
                 if opcode == Opcode.METADATA:
                     metadata = Metadata.read(stream)
@@ -287,16 +290,16 @@ class RawLogReader:
         size = self._path.stat().st_size
         self.truncated = False
         with open(self._path, "rb") as file:
-            offset = len(_MAGIC)
+            offset = len(MAGIC)
             while offset < size:
                 file.seek(offset)
-                head = file.read(_RECORD_HEADER.size)
-                if head == _MAGIC:
+                head = file.read(RECORD_HEADER.size)
+                if head == MAGIC:
                     return
-                if len(head) < _RECORD_HEADER.size:
+                if len(head) < RECORD_HEADER.size:
                     break
-                opcode, body = _RECORD_HEADER.unpack(head)
-                length = _RECORD_HEADER.size + body
+                opcode, body = RECORD_HEADER.unpack(head)
+                length = RECORD_HEADER.size + body
                 if offset + length > size:
                     break
                 yield opcode, offset, length
@@ -305,7 +308,7 @@ class RawLogReader:
 
     def _chunk_messages(self, pointer: EpisodePointer) -> dict[str, list[bytes]]:
         with open(self._path, "rb") as file:
-            file.seek(pointer.offset + _RECORD_HEADER.size)
+            file.seek(pointer.offset + RECORD_HEADER.size)
             chunk = Chunk.read(ReadDataStream(file))
         messages: dict[str, list[bytes]] = {
             topic: [] for topic in self._topics.values()

@@ -94,20 +94,22 @@ def _outside(found: Sequence[Found], out: Path) -> list[Found]:
       UserError: One that is not lies in the output folder, or around it.
     """
     own = out.resolve()
+    outside = []
     for one in found:
-        if one.path.resolve() in (own, *own.parents):
+        path = one.path.resolve()
+        if path in (own, *own.parents):
             raise UserError(
                 f"the output folder {out} lies in the recording {one.path}; choose "
                 "another with --out"
             )
-    inside = [one for one in found if own in one.path.resolve().parents]
-    for one in inside:
-        if not (one.path.suffix == SUFFIX and names_thresher(one.path)):
+        if own not in path.parents:
+            outside.append(one)
+        elif not (one.path.suffix == SUFFIX and names_thresher(one.path)):
             raise UserError(
                 f"the recording {one.path} lies in the output folder {out}; choose "
                 "another with --out"
             )
-    return [one for one in found if one not in inside]
+    return outside
 
 
 def ingested_logs(out: Path) -> list[Path]:

@@ -2,11 +2,13 @@
 #
 #   PYTHON=/path/to/python3.11   the interpreter to set up with (else found)
 #   VENV=/path/to/venv           where the environment goes (else .venv)
+#   JOBS=2                       how many files of tests run at once (else one a core)
 #   OUT=/path/to/folder          where `make quickstart` writes (else runs/quickstart)
 
 PYTHON ?=
 VENV ?= .venv
 OUT ?= runs/quickstart
+JOBS ?= $(shell nproc)
 # Installed programs are run as modules of this interpreter: scripts in the
 # environment name it by an absolute path, which may be too long or hold spaces.
 RUN := "$(VENV)/bin/python" -m
@@ -34,7 +36,7 @@ quickstart: $(INSTALLED)  ## The whole road: scripted grasps to a learned policy
 	@PATH="$(abspath $(VENV))/bin:$$PATH" OUT="$(OUT)" bash tools/quickstart.sh
 
 test: $(INSTALLED)  ## Runs all tests
-	@$(RUN) pytest -q
+	@$(RUN) pytest -q -n $(JOBS) --dist loadfile
 
 check: $(INSTALLED)  ## Format, lint, types, layering, BUILD files: everything but the tests
 	@VENV="$(VENV)" sh tools/check.sh

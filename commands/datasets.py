@@ -112,6 +112,7 @@ def derive(
         str, typer.Option(help="downsample, duplicate or weights.")
     ] = "downsample",
     strata: Annotated[str, typer.Option(help="Columns, commas between.")] = "task",
+    split: Annotated[str, typer.Option(help="What --ratio changes.")] = "train",
     weights: Annotated[
         str, typer.Option(help="Shares of the versions in training: 1,3.")
     ] = "",
@@ -147,7 +148,7 @@ def derive(
         where=where,
         weights=_numbers(weights),
         mix=method,
-        rebalance=_rebalance(ratio, method, strata, seed),
+        rebalance=_rebalance(ratio, method, strata, split, seed),
         near_duplicates=near_duplicates,
         plan=plan,
         overwrite=overwrite,
@@ -305,13 +306,13 @@ def _tell(version: Version) -> None:
 
 
 def _rebalance(
-    ratio: float, method: str, strata: str, seed: int
+    ratio: float, method: str, strata: str, split: str, seed: int
 ) -> RebalanceConfig | None:
     from thresher.pipelines.rebalance import RebalanceConfig
 
     if not ratio:
         return None
-    return RebalanceConfig(ratio, tuple(_words(strata)), method, seed=seed)
+    return RebalanceConfig(ratio, tuple(_words(strata)), method, split, seed)
 
 
 def _words(text: str) -> list[str]:

@@ -1,8 +1,9 @@
 """Conditions over the episode index, in SQL, as recipes and commands write them.
 
-DuckDB does the work. Two words make conditions read as people think them: `length`
+DuckDB does the work. Some words make conditions read as people think them: `length`
 is the number of actions, and `success` alone is true for a success, so that
-`success and length > 5 and robot == 'kuka'` means what it says.
+`success and length > 5 and robot == 'kuka'` means what it says; `split` is where a sealed
+version has an episode.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ from thresher.pipelines.condition_tree import lone_successes, why_undecided
 
 _ROW = "_row"
 _YES = b"(success = 'yes')"
+# Word → the column that must be there for it, and what it stands for.
+_WORDS = {
+    "length": ("num_steps", "num_steps - 1"),
+    "split": ("parent_split", "parent_split"),
+}
 
 
 def matching_rows(
@@ -48,8 +54,8 @@ def matching_rows(
     except (duckdb.Error, ValueError) as error:
         why = str(error).split("\n")[0]
         raise UserError(
-            f"{told} {why}; columns are length, "
-            f"{', '.join(known or table.column_names)}"
+            f"{told} {why}; columns are "
+            f"{', '.join(_with_words(known or table.column_names))}"
         ) from error
     except RuntimeError as error:
         # So DuckDB tells of an interruption that it saw before Python did.
@@ -63,10 +69,11 @@ def _holding(connection: Any, table: pa.Table, condition: str, told: str) -> np.
     sql = plain_sql(condition)
     numbered = table.append_column(_ROW, pa.array(np.arange(table.num_rows)))
     relation = connection.from_arrow(numbered)
-    if "length" not in table.column_names and "num_steps" in table.column_names:
-        relation = relation.project("*, num_steps - 1 AS length")
+    columns = _with_words(table.column_names)
+    for word in columns[: -len(table.column_names)]:
+        relation = relation.project(f"*, {_WORDS[word][1]} AS {word}")
     answers = relation.filter(sql)
-    undecided = why_undecided(condition, {"length", *table.column_names})
+    undecided = why_undecided(condition, set(columns))
     if undecided:
         raise UserError(
             f"{told} an episode's columns do not decide {undecided}; use columns, "
@@ -101,6 +108,17 @@ def plain_sql(condition: str) -> str:
 
 def columns_of(condition: str, known: Sequence[str]) -> list[str]:
     """Returns which of the known columns a condition may name, in their order."""
-    words: set[Any] = set(re.findall(r"\w+", condition))
+    words: set[Any] = set(re.findall(r"\w+", condition.lower()))
     wanted = {"num_steps", "success"} | words
+    wanted |= {column for word, (column, _) in _WORDS.items() if word in words}
     return [name for name in known if name in wanted]
+
+
+def _with_words(columns: Sequence[str]) -> list[str]:
+    """Returns what a condition over columns may name: words for some, then they."""
+    words = [
+        word
+        for word, (column, _) in _WORDS.items()
+        if word not in columns and column in columns
+    ]
+    return [*words, *columns]

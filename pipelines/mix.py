@@ -15,6 +15,7 @@ from thresher.pipelines.rebalance import (
     NO,
     UNKNOWN,
     YES,
+    RebalanceConfig,
     StratumReport,
     rebalance,
     share_out,
@@ -25,13 +26,17 @@ from thresher.pipelines.workbench import Workbench
 
 
 def rebalance_training(bench: Workbench, recipe: Recipe) -> list[StratumReport]:
-    """Brings each stratum of the split to the recipe's ratio; says what it did."""
+    """Brings each stratum of the split to the recipe's ratio; says what it did.
+
+    Raises:
+      UserError: The split, or a class of one of its strata, has no episode.
+    """
     config = recipe.rebalance
-    if config is None:
+    if config is None or not bench.kept.size:
         return []
     rows = bench.rows_of(config.split)
     if not rows.size:
-        return []
+        raise _nothing_to_rebalance(bench, config)
     strata, names = _strata(bench, config.strata, rows)
     shares, reports = rebalance(
         bench.outcome[rows], strata, names, bench.ids[rows], config
@@ -40,6 +45,16 @@ def rebalance_training(bench: Workbench, recipe: Recipe) -> list[StratumReport]:
     reason = f"surplus: success ratio {config.target:g} asked for"
     bench.exclude(rows[shares.copies == 0], "rebalance", reason)
     return reports
+
+
+def _nothing_to_rebalance(bench: Workbench, config: RebalanceConfig) -> UserError:
+    counts = {name: bench.rows_of(name).size for name in bench.split_names}
+    there = [f"{name} ({count:,})" for name, count in counts.items() if count]
+    return UserError(
+        f"cannot rebalance split {config.split!r} to a success ratio of "
+        f"{config.target:g}: no episode is in it, only in {', '.join(there)}; name "
+        "another split, collect more, or build without rebalancing"
+    )
 
 
 def mix_training(

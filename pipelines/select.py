@@ -18,18 +18,10 @@ from thresher.pipelines.conditions import columns_of, matching_rows
 from thresher.pipelines.judge import judge
 from thresher.pipelines.limit import limit_splits, sources_left, strata_left
 from thresher.pipelines.mix import mix_training, rebalance_training
-from thresher.pipelines.rebalance import (
-    NO,
-    YES,
-    StratumReport,
-)
+from thresher.pipelines.rebalance import NO, YES, StratumReport
 from thresher.pipelines.recipe import Recipe
 from thresher.pipelines.sources import MERGED_SCHEMA, Source
-from thresher.pipelines.split import (
-    first_leak,
-    split_numbers,
-    tell_if_none_is_held_out,
-)
+from thresher.pipelines.split import HeldOut, first_leak, split_numbers
 from thresher.pipelines.stable_hash import text_hash
 from thresher.pipelines.workbench import COUNTED, Workbench, open_workbench
 
@@ -97,10 +89,11 @@ def _apply_conditions(
     for number, condition, told in conditions:
         if not condition.strip():
             continue
-        columns = columns_of(condition, [*MERGED_SCHEMA.names])
+        known = MERGED_SCHEMA.names
+        columns = columns_of(condition, known)
         keeps = np.zeros(len(bench.stage), dtype=bool)
         for first, table in bench.batches(columns):
-            keeps[first + matching_rows(table, condition, told)] = True
+            keeps[first + matching_rows(table, condition, told, known)] = True
         rows = bench.kept
         mine = rows if number is None else rows[bench.source[rows] == number]
         out = mine[~keeps[mine]]
@@ -180,6 +173,7 @@ def _straddling(bench: Workbench, looks: np.ndarray) -> int:
 def _split(bench: Workbench, recipe: Recipe) -> None:
     config = recipe.split
     bench.split_names = list(config.names)
+    held_out = HeldOut(config) if config.held_out else None
     groups = np.zeros(len(bench.stage), np.uint64)
     needed = list(dict.fromkeys([config.group, "environment", "parent_split"]))
     for first, table in bench.batches(needed):
@@ -187,18 +181,13 @@ def _split(bench: Workbench, recipe: Recipe) -> None:
         hashes = {text: text_hash(text, 0) for text in set(texts)}
         span = slice(first, first + table.num_rows)
         groups[span] = [hashes[text] for text in texts]
-        environments = (
-            table["environment"].to_pylist() if config.held_out is not None else []
-        )
-        bench.split[span] = split_numbers(texts, environments, config)
+        out = held_out.among(table["environment"].to_pylist()) if held_out else None
+        bench.split[span] = split_numbers(texts, out, config)
         if config.keep:
             _keep_splits(bench, table["parent_split"].to_pylist(), first)
     _require_no_leak(bench, groups, config.group)
-    if config.held_out is not None:
-        tables = (table["environment"] for _, table in bench.batches(["environment"]))
-        tell_if_none_is_held_out(
-            (t for table in tables for t in table.to_pylist()), config
-        )
+    if held_out:
+        held_out.tell_if_none()
 
 
 def _keep_splits(

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 import numpy as np
@@ -95,64 +95,83 @@ def split_of_group(group: str, config: SplitConfig) -> str:
 
 
 def split_numbers(
-    groups: Sequence[str], environments: Sequence[str], config: SplitConfig
+    groups: Sequence[str], held_out: Optional[np.ndarray], config: SplitConfig
 ) -> np.ndarray:
     """Returns the number of every episode's split in `config.names`, int8 [N].
 
     Args:
       groups: Each episode's group.
-      environments: Each episode's environment, as JSON; only looked at where some
-        are held out.
+      held_out: Whether each episode is held out whatever its group, bool [N]; None
+        if none is.
       config: How.
     """
     numbers = {name: number for number, name in enumerate(config.names)}
     by_group = {g: numbers[split_of_group(g, config)] for g in set(groups)}
     found = np.array([by_group[group] for group in groups], dtype=np.int8)
-    if config.held_out is not None:
-        out = [_is_held_out(text, *config.held_out) for text in environments]
-        found[np.array(out, dtype=bool)] = numbers[config.held_out_split]
+    if held_out is not None:
+        found[held_out] = numbers[config.held_out_split]
     return found
 
 
-def tell_if_none_is_held_out(environments: Iterable[str], config: SplitConfig) -> None:
-    """Looks whether any episode is held out, and says so if none is.
+class HeldOut:
+    """Tells which episodes are held out, and keeps what was seen while none was."""
 
-    A collection may hold nothing yet of what is held out, so that is told on stderr;
-    a parameter that no episode has is a mistake.
+    def __init__(self, config: SplitConfig) -> None:
+        self._split = config.held_out_split
+        self._key: str
+        self._value: Any
+        self._key, self._value = config.held_out or ("", None)
+        self._any = False
+        self._parameters: set[str] = set()
+        self._values: set[str] = set()
 
-    Args:
-      environments: Each episode's environment, as JSON.
-      config: How episodes are divided; something is held out.
+    def among(self, environments: Sequence[str]) -> np.ndarray:
+        """Returns which episodes are held out, bool [N].
 
-    Raises:
-      UserError: No environment has the parameter.
-    """
-    key, value = config.held_out or ("", None)
-    parameters: set[str] = set()
-    values: set[str] = set()
-    for text in environments:
-        if _is_held_out(text, key, value):
+        Args:
+          environments: Each episode's environment, as JSON.
+        """
+        found = np.zeros(len(environments), dtype=bool)
+        for number, text in enumerate(environments):
+            drawn = _drawn(text)
+            found[number] = self._is_held_out(drawn)
+            if not self._any:
+                self._note(drawn)
+        self._any |= bool(found.any())
+        return found
+
+    def tell_if_none(self) -> None:
+        """Says so if no episode was held out.
+
+        A collection may hold nothing yet of what is held out, so that is told on
+        stderr; a parameter that no episode has is a mistake.
+
+        Raises:
+          UserError: No environment has the parameter.
+        """
+        if self._any:
             return
-        drawn = _drawn(text)
-        parameters |= drawn.keys()
-        if key in drawn and len(values) < _MOST_SHOWN:
-            values.add(repr(drawn[key]))
-    if key not in parameters:
-        error = unknown_name("parameter of the environment", key, parameters)
-        raise UserError(f"split.held_out: {error}")
-    print(
-        f"thresher: no episode has {key} {value!r}, which the recipe holds out: there "
-        f"is no split {config.held_out_split!r}; values there are: "
-        f"{', '.join(sorted(values))}",
-        file=sys.stderr,
-    )
+        if self._key not in self._parameters:
+            what = "parameter of the environment"
+            error = unknown_name(what, self._key, self._parameters)
+            raise UserError(f"split.held_out: {error}")
+        print(
+            f"thresher: no episode has {self._key} {self._value!r}, which the recipe "
+            f"holds out: there is no split {self._split!r}; values there are: "
+            f"{', '.join(sorted(self._values))}",
+            file=sys.stderr,
+        )
 
+    def _is_held_out(self, drawn: Mapping[str, object]) -> bool:
+        if self._key not in drawn:
+            return False
+        value, asked = drawn[self._key], self._value
+        return value == asked or (isinstance(asked, list) and value in asked)
 
-def _is_held_out(environment: str, key: str, value: object) -> bool:
-    drawn = _drawn(environment)
-    if key not in drawn:
-        return False
-    return drawn[key] == value or (isinstance(value, list) and drawn[key] in value)
+    def _note(self, drawn: Mapping[str, object]) -> None:
+        self._parameters |= drawn.keys()
+        if self._key in drawn and len(self._values) < _MOST_SHOWN:
+            self._values.add(repr(drawn[self._key]))
 
 
 def _drawn(environment: str) -> dict[str, object]:

@@ -55,6 +55,16 @@ def test_rows_are_those_that_the_words_say(condition, rows):
     assert matching_rows(INDEX, condition, "where").tolist() == rows
 
 
+def test_a_split_is_that_of_the_parent_unless_the_index_has_one():
+    parents = INDEX.append_column("parent_split", pa.array(["train", None, "val", "x"]))
+    assert matching_rows(parents, "Split = 'val'", "where").tolist() == [2]
+    own = parents.append_column("split", pa.array(["val", "val", "x", "x"]))
+    assert matching_rows(own, "split = 'val'", "where").tolist() == [0, 1]
+    assert columns_of("SPLIT = 'val'", parents.column_names) == [
+        *("success", "num_steps", "parent_split")
+    ]
+
+
 @pytest.mark.parametrize(
     "condition",
     [

@@ -23,6 +23,7 @@ from thresher.pipelines.plan import PlanConfig
 from thresher.pipelines.rebalance import RebalanceConfig
 from thresher.pipelines.runners import local_options
 from thresher.pipelines.shard_files import RecordReader, shard_records
+from thresher.pipelines.split import SplitConfig
 from thresher.pipelines.verify import verify
 from thresher.tests.episodes.tiny import TINY_SPEC, tiny_episode
 from thresher.tests.pipelines.test_build import _build, write_logs
@@ -209,6 +210,19 @@ def test_what_does_not_fit_is_refused_in_one_message(parent, other, tmp_path):
             rebalance=RebalanceConfig(),
             data_dir=tmp_path,
         )
+
+
+def test_a_split_that_parents_lack_is_not_rebalanced_in_silence(tmp_path):
+    split = SplitConfig(shares={"val": 0.5, "check": 0.5})
+    build = _build(tmp_path, write_logs(tmp_path / "logs"), rebalance=None, split=split)
+    only_val = derive(build_version(build), where="split = 'val'")
+    message = r"split 'train' to .* 0\.5: no episode is in it, only in val \(\d+\)"
+    with pytest.raises(UserError, match=message):
+        derive(only_val, rebalance=RebalanceConfig())
+    there = RebalanceConfig(split="val", strata=())
+    val = derive(only_val, rebalance=there)
+    success = val.index["success"].to_pylist()
+    assert success.count("yes") == success.count("no") > 0
 
 
 def test_a_damaged_parent_is_named_and_nothing_appears(parent, tmp_path):

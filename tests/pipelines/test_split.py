@@ -11,16 +11,17 @@ from hypothesis import strategies as st
 
 from thresher.episodes.errors import UserError
 from thresher.pipelines.split import (
+    HeldOut,
     SplitConfig,
     first_leak,
     split_numbers,
-    tell_if_none_is_held_out,
 )
 
 
 def _splits(groups, config, environments=()):
     names = config.names
-    return [names[n] for n in split_numbers(groups, environments, config)]
+    held_out = HeldOut(config).among(environments) if config.held_out else None
+    return [names[n] for n in split_numbers(groups, held_out, config)]
 
 
 @settings(max_examples=60, deadline=None)
@@ -36,7 +37,7 @@ def test_adding_episodes_moves_no_old_one(old, new, share, seed):
     after = _splits(old + new, config)
     assert after[: len(old)] == before
     keys = np.array([hash(group) for group in old + new])
-    assert first_leak(keys, split_numbers(old + new, (), config)) is None
+    assert first_leak(keys, split_numbers(old + new, None, config)) is None
 
 
 def test_shares_are_met_over_many_groups():
@@ -60,19 +61,29 @@ def test_any_of_a_list_of_values_is_held_out():
     assert [split == "test" for split in splits] == [True, True, False, True]
 
 
+def _tell_if_none(value, *batches, key="object_set"):
+    held_out = HeldOut(SplitConfig(held_out=(key, value)))
+    for batch in batches:
+        held_out.among(batch)
+    held_out.tell_if_none()
+
+
 def test_a_parameter_that_no_episode_has_holds_nothing_out_and_is_refused():
-    config = SplitConfig(held_out=("object_sett", "eval"))
     with pytest.raises(UserError, match=r"split\.held_out: .* 'object_set'\?"):
-        tell_if_none_is_held_out(['{"object_set": "train"}', "{}"], config)
+        _tell_if_none("eval", ['{"object_set": "train"}', "{}"], key="object_sett")
 
 
 def test_a_value_that_no_episode_has_is_told_with_those_there_are(capsys):
-    config = SplitConfig(held_out=("object_set", "evl"))
-    tell_if_none_is_held_out(['{"object_set": "train"}'] * 3, config)
+    _tell_if_none("evl", ['{"object_set": "train"}'] * 3, ['{"object_set": "eval"}'])
     told = capsys.readouterr().err
-    assert "object_set 'evl'" in told and "values there are: 'train'" in told
-    found = SplitConfig(held_out=("object_set", "train"))
-    tell_if_none_is_held_out(['{"object_set": "train"}'] * 3, found)
+    assert "object_set 'evl'" in told and "values there are: 'eval', 'train'" in told
+
+
+@pytest.mark.parametrize("batch", [0, 1])
+def test_nothing_is_told_where_any_batch_has_the_value(capsys, batch):
+    batches = [['{"object_set": "train"}'], ["{}"]]
+    batches[batch].append('{"object_set": "eval"}')
+    _tell_if_none("eval", *batches)
     assert not capsys.readouterr().err
 
 

@@ -2,8 +2,8 @@
 
 DuckDB does the work. Some words make conditions read as people think them: `length`
 is the number of actions, and `success` alone is true for a success, so that
-`success and length > 5 and robot == 'kuka'` means what it says; `split` is where a sealed
-version has an episode.
+`success and length > 5 and robot == 'kuka'` means what it says. `split` is that of the
+sealed version an episode comes from.
 """
 
 from __future__ import annotations

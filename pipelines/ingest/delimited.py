@@ -59,6 +59,21 @@ _COUNTED_BYTES = 64 << 20
 _FIRST_BYTES = 1 << 20
 
 
+@dataclasses.dataclass(frozen=True)
+class _Wanted:
+    """What a reading asks for.
+
+    Attributes:
+      fields: As they were asked for.
+      kinds: Every column that is needed for them, and what it holds.
+      pictures: Fields that name pictures, or frames of videos.
+    """
+
+    fields: tuple[str, ...] = ()
+    kinds: Mapping[str, pa.DataType] = dataclasses.field(default_factory=dict)
+    pictures: frozenset[str] = frozenset()
+
+
 class DelimitedReader:
     """One file, a row a line, read in this process.
 
@@ -107,6 +122,7 @@ class DelimitedReader:
             check_fields(path, [name], self._names)
         self._video, self._frame = self._frame_columns()
         self._ahead = ReadAhead(path, self._names, self._delimiter, self._stop)
+        self._wanted = _Wanted()
 
     @staticmethod
     def recognises(path: Path) -> bool:
@@ -230,19 +246,16 @@ class DelimitedReader:
           UserError: No such column.
           DamagedRecordingError: A cell, picture or video is missing or broken.
         """
-        check_fields(self.path, fields, self._names)
+        wanted = self._wanted_for(fields)
         position = pointer.position
         line, start, stop = parsed_position(position.removesuffix(AGAIN))
         if position.endswith(AGAIN):
             rule = "its episode's rows are in two places"
             raise damaged(self.path, position, rule, "sort the file by its episode")
         clock, episode = self._options.get("clock"), self._options.get("episode")
-        wanted = [*fields, *filter(None, [clock, episode])]
-        if self._video in fields:
-            wanted.append(self._frame)
         with telling_damage(self.path, position, REMEDY):
             budget = Budget(self.path, position)
-            cells = self._cells(line, start, stop, list(dict.fromkeys(wanted)), budget)
+            cells = self._cells(line, start, stop, wanted.kinds, budget)
             count = max((len(values) for values in cells.values()), default=0)
             budget.spend(8 * count, "the clock")
             times = self._times(cells, clock, count, line, position)
@@ -251,29 +264,58 @@ class DelimitedReader:
             )
             if episode and episode in fields and self._kinds[episode] in NUMBERS:
                 cells = {**cells, **self._ahead.whole_numbers(episode, start, stop)}
+            # Most columns of most tables, with nothing more to ask.
+            plain = {
+                name: cells[name]
+                for name in fields
+                if isinstance(cells[name], np.ndarray) and name not in wanted.pictures
+            }
+            budget.spend(sum(values.nbytes for values in plain.values()), "its numbers")
             streams = {
-                name: self._stream(name, cells, times, line, position, budget)
+                # A copy, for these rows may be some of many that are held until it is
+                # gone.
+                name: Stream(times, plain[name].copy())
+                if name in plain
+                else self._stream(name, cells, times, line, position, budget)
                 for name in fields
             }
         return Segment(position, streams, attributes)
 
+    def _wanted_for(self, fields: Sequence[str]) -> _Wanted:
+        # Asked for every episode, and nearly always the same.
+        if self._wanted.fields != tuple(fields):
+            check_fields(self.path, fields, self._names)
+            names = [*fields, self._options.get("clock"), self._options.get("episode")]
+            if self._video in fields:
+                names.append(self._frame)
+            self._wanted = _Wanted(
+                tuple(fields),
+                {name: self._arrow_kind(name) for name in names if name},
+                frozenset(name for name in fields if self._is_picture(name)),
+            )
+        return self._wanted
+
     def _cells(
-        self, line: int, start: int, stop: int, names: list[str], budget: Budget
+        self,
+        line: int,
+        start: int,
+        stop: int,
+        kinds: Mapping[str, pa.DataType],
+        budget: Budget,
     ) -> dict[str, Any]:
         if not self._is_json:
-            kinds = {name: self._arrow_kind(name) for name in names}
             ahead = self._ahead.cells(line, start, stop, kinds)
             if ahead is not None:
                 budget.spend(stop - start, "its rows")
             cells = dict(ahead or self._csv_cells(line, start, stop, kinds, budget))
             # As they are written, for Arrow may have rounded them.
-            again = {n: pa.string() for n in names if _may_be_rounded(cells.get(n))}
+            again = {n: pa.string() for n in kinds if _may_be_rounded(cells.get(n))}
             return {**cells, **self._csv_cells(line, start, stop, again, budget)}
-        parts: dict[str, list[Any]] = {name: [] for name in names}
+        parts: dict[str, list[Any]] = {name: [] for name in kinds}
         for block in blocks(self.path, start, stop, line):
             budget.spend(len(block.data), "its rows")
             for row in json_rows(self.path, block):
-                for name in names:
+                for name in kinds:
                     parts[name].append(row.get(name))
         return parts
 
@@ -340,12 +382,6 @@ class DelimitedReader:
         position: str,
         budget: Budget,
     ) -> Stream:
-        column = cells[name]
-        if isinstance(column, np.ndarray) and not self._is_picture(name):
-            # Most columns of most tables, with nothing more to ask. A copy, for these
-            # rows may be some of many that are held until it is gone.
-            budget.spend(column.nbytes, name)
-            return Stream(times, column.copy())
         values, there = self._values(name, cells, line, self._missing)
         budget.spend(values.nbytes, name)
         # One clock for all fields, where all have a value in every row.

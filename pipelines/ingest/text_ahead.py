@@ -7,6 +7,7 @@ nobody lists, the block behind a row that follows the one read before it.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -41,23 +42,18 @@ class _Window:
         self.cells = {name: _numbers(column) for name, column in cells.items()}
         self._whole_numbers: dict[str, Optional[np.ndarray]] = {}
 
-    def rows(self, start: int, stop: int) -> Optional[tuple[int, int]]:
+    def rows(self, start: int, stop: int) -> Optional[slice]:
         """Returns the rows from one byte on, up to another or the end, or None."""
         first, last = np.searchsorted(self.starts, [start, stop]).tolist()
         last = min(last, len(self.starts) - 1)
         if first >= last or self.starts[first] != start:
             return None
-        return (first, last) if self.starts[last] <= stop else None
+        return slice(first, last) if self.starts[last] <= stop else None
 
     def whole_numbers(self, name: str) -> Optional[np.ndarray]:
         """Returns a column of texts as int64 [lines], or None if one is no such."""
         if name not in self._whole_numbers:
-            texts = pc.utf8_trim_whitespace(self.cells[name])
-            try:
-                numbers = texts.cast(pa.int64()).to_numpy()
-            except pa.ArrowInvalid:
-                numbers = None
-            self._whole_numbers[name] = numbers
+            self._whole_numbers[name] = _whole_numbers(self.cells[name])
         return self._whole_numbers[name]
 
 
@@ -81,8 +77,10 @@ class ReadAhead:
         """
         self._path, self._names, self._delimiter = path, names, delimiter
         self._end = stop
-        self._kinds: dict[str, pa.DataType] = {}
+        self._kinds: Mapping[str, pa.DataType] = {}
         self._windows: deque[_Window] = deque(maxlen=_MOST_WINDOWS)
+        # Where the rows that were found last are, if one window has all of them.
+        self._last: Optional[tuple[int, int, _Window, slice]] = None
         self._next = -1
         # Up to here a listing went, with nobody reading what it parsed ahead.
         self._listed = 0
@@ -124,9 +122,11 @@ class ReadAhead:
     def _cells(
         self, line: int, start: int, stop: int, kinds: Mapping[str, pa.DataType]
     ) -> Optional[dict[str, Cells]]:
-        if kinds != self._kinds:
-            self._kinds = dict(kinds)
+        if kinds is not self._kinds and kinds != self._kinds:
             self._windows.clear()
+            self._last = None
+        # The same ones the next time are then known without a look.
+        self._kinds = kinds
         follows, self._next, self._is_wanted = start == self._next, stop, True
         while self._windows and self._windows[0].starts[-1] <= start:
             self._windows.popleft()
@@ -148,32 +148,29 @@ class ReadAhead:
           stop: Behind their last byte.
         """
         with self._lock:
-            windows = list(self._windows)
-        for window in windows:
-            rows = window.rows(start, stop)
-            if (
-                rows is not None
-                and name in window.cells
-                and window.starts[rows[1]] >= min(stop, self._end)
-            ):
-                numbers = window.whole_numbers(name)
-                return {} if numbers is None else {name: numbers[slice(*rows)]}
-        return {}
+            last = self._last
+        if last is None or last[:2] != (start, stop) or name not in last[2].cells:
+            return {}
+        numbers = last[2].whole_numbers(name)
+        return {} if numbers is None else {name: numbers[last[3]]}
 
     def _found(self, start: int, stop: int) -> Optional[dict[str, Cells]]:
-        parts: list[dict[str, Cells]] = []
-        for window in self._windows:
-            rows = window.rows(start, stop)
-            if rows is not None:
-                first, last = rows
-                cells = window.cells.items()
-                parts.append({name: column[first:last] for name, column in cells})
-                start = int(window.starts[last])
-            if start >= stop:
-                break
+        found: list[tuple[_Window, slice]] = []
         # The file's last line may lack its end.
-        if start < min(stop, self._end) or not parts:
+        reached, end = start, min(stop, self._end)
+        for window in self._windows:
+            rows = window.rows(reached, stop)
+            if rows is not None:
+                found.append((window, rows))
+                reached = int(window.starts[rows.stop])
+                if reached >= end:
+                    break
+        self._last = None
+        if reached < end or not found:
             return None
+        if len(found) == 1:
+            self._last = (start, stop, *found[0])
+        parts = [{n: c[rows] for n, c in w.cells.items()} for w, rows in found]
         if len(parts) == 1:
             return parts[0]
         return {name: _joined([part[name] for part in parts]) for name in parts[0]}
@@ -185,7 +182,7 @@ class ReadAhead:
             self._tried = start + BLOCK_BYTES
             return None
 
-    def _parsed(self, block: Block) -> Optional[Mapping[str, Cells]]:
+    def _parsed(self, block: Block) -> Optional[Mapping[str, pa.Array]]:
         """Keeps the columns of a block; nothing where any cell is not as expected."""
         try:
             cells = strict_csv_cells(
@@ -205,6 +202,17 @@ def _numbers(cells: pa.Array) -> Cells:
     numbers = np.asarray(cells.to_numpy())
     # What may be rounded stays Arrow's, and is looked at once more where it is read.
     return cells if may_be_rounded(numbers) else numbers
+
+
+def _whole_numbers(texts: pa.Array) -> Optional[np.ndarray]:
+    try:
+        return np.asarray(texts.cast(pa.int64()).to_numpy())
+    except pa.ArrowInvalid:
+        # Blanks around them are rare, and looking for them takes as long as the rest.
+        with contextlib.suppress(pa.ArrowInvalid):
+            trimmed = pc.utf8_trim_whitespace(texts)
+            return np.asarray(trimmed.cast(pa.int64()).to_numpy())
+    return None
 
 
 def _joined(parts: Sequence[Cells]) -> Cells:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -150,7 +149,7 @@ def test_a_finished_log_that_lost_an_episode_says_so(tmp_path):
         list(RawLogReader(tmp_path / "b.mcap").pointers())
 
 
-@pytest.mark.parametrize("content", [b"", b"hello, not a log", os.urandom(64)])
+@pytest.mark.parametrize("content", [b"", b"hello, not a log", bytes(range(100, 164))])
 def test_what_is_no_log_is_refused_by_name(tmp_path, content):
     (tmp_path / "x.mcap").write_bytes(content)
     with pytest.raises(DamagedLogError, match="not an MCAP file"):

@@ -397,8 +397,8 @@ def test_what_a_csv_writer_wrote_comes_back(tmp_path_factory, rows):
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["ep", "f", "i", "s"])
-        # A letter keeps what looks like a number or a file a text.
-        writer.writerows([(e, repr(f), i, f"w{s}") for e, f, i, s in rows])
+        # Letters keep what looks like a number or names a file ('.PNG') a text.
+        writer.writerows([(e, repr(f), i, f"w{s}x") for e, f, i, s in rows])
     reader = DelimitedReader(path, {"episode": "ep"})
     segments = [reader.read(p, ["f", "i", "s"]) for p in reader.pointers()]
     assert len(segments) == len({row[0] for row in rows})
@@ -408,7 +408,7 @@ def test_what_a_csv_writer_wrote_comes_back(tmp_path_factory, rows):
     }
     assert merged["f"] == [row[1] for row in rows]
     assert merged["i"] == [row[2] for row in rows]
-    assert merged["s"] == [f"w{row[3]}" for row in rows]
+    assert merged["s"] == [f"w{row[3]}x" for row in rows]
 
 
 def test_a_last_line_that_was_cut_off_costs_its_own_episode_only(write):

@@ -151,3 +151,17 @@ def test_values_do_not_hold_the_rows_beside_them(table):
     pointers = list(reader.pointers())
     values = [reader.read(p, ["a"]).streams["a"].values for p in pointers[:3]][2]
     assert values.base is None and isinstance(values, np.ndarray)
+
+
+def test_a_broken_line_is_told_behind_the_episodes_before_it(table, monkeypatch):
+    lines = table.read_text().splitlines(keepends=True)
+    lines[15_000] = "150,1,2,3\n"
+    table.write_text("".join(lines))
+    monkeypatch.setattr(line_blocks, "BLOCK_BYTES", 20_000)
+    reader, read = DelimitedReader(table, _OPTIONS), []
+    episodes = (_outcome(reader, p)["episode"][2][0] for p in reader.pointers())
+    with pytest.raises(DamagedRecordingError, match="line 15001: 4 cells"):
+        read.extend(episodes)
+    # Blocks hold a dozen episodes; none before the one with the line is lost.
+    assert read == list(range(len(read)))
+    assert 130 < len(read) < 150

@@ -91,6 +91,7 @@ class Hdf5Reader:
         self._transposed = flag(options, "transpose")
         self._pictures = PictureOption.of(options)
         self._places: dict[str, EpisodePlace] = {}
+        self._whole: Optional[tuple[int, int]] = None
         self._open = OpenHdf5(path)
         if not self.recognises(path):
             raise damaged(path, "byte 0", "it does not start as HDF5 does", REMEDY)
@@ -172,19 +173,25 @@ class Hdf5Reader:
                 yield self._pointer(place)
 
     def _pointer(self, place: EpisodePlace) -> SegmentPointer:
-        if place.rows is not None:
-            return SegmentPointer(place.position, place.rows[1] - place.rows[0])
+        if place.rows is None:
+            return SegmentPointer(place.position, *self._extent(place))
+        # One of many parts of a file, of which only the whole's extent is known.
+        if self._whole is None:
+            self._whole = self._extent(place)
+        rows, (all_rows, size) = place.rows[1] - place.rows[0], self._whole
+        return SegmentPointer(place.position, rows, size * rows // max(all_rows, 1))
+
+    def _extent(self, place: EpisodePlace) -> tuple[int, int]:
+        """Returns the rows and bytes of a group's fields, (-1, 0) if that fails."""
         try:
             with telling_damage(self.path, place.position, REMEDY):
                 datasets = self._tree(place).datasets.values()
-                rows = max(
-                    (row_count(d, self._transposed) for d in datasets), default=0
-                )
+                rows = [row_count(d, self._transposed) for d in datasets]
                 size = sum(d.id.get_storage_size() for d in datasets)
         except UserError:
             # Reading it will say what is wrong with this one; others may be sound.
-            return SegmentPointer(place.position)
-        return SegmentPointer(place.position, rows, size)
+            return -1, 0
+        return max(rows, default=0), size
 
     def read(self, pointer: SegmentPointer, fields: Sequence[str]) -> Segment:
         """Returns one episode; fields may differ by one row, see `Stream.times_ns`.

@@ -58,6 +58,13 @@ def _hdf5(folder):
     return folder / "a.hdf5"
 
 
+def _d4rl(folder):
+    with h5py.File(folder / "a.hdf5", "w") as file:
+        file["actions"] = file["observations"] = np.ones((900, 20))
+        file["terminals"] = np.arange(900) % 300 == 299
+    return folder / "a.hdf5"
+
+
 def _csv(folder):
     rows = "".join(f"{k // 300},{k},{k / 7}\n" for k in range(900))
     (folder / "a.csv").write_text("episode,t,x\n" + rows)
@@ -70,7 +77,7 @@ def _lerobot(folder):
 
 @pytest.mark.parametrize(
     ("make", "options"),
-    [(_hdf5, {}), (_csv, {"episode": "episode"}), (_lerobot, {})],
+    [(_hdf5, {}), (_d4rl, {}), (_csv, {"episode": "episode"}), (_lerobot, {})],
 )
 def test_episodes_of_tables_add_up_to_their_bytes(tmp_path, make, options):
     path = make(tmp_path)

@@ -104,6 +104,7 @@ ROS2_TYPES = {
     "my_robot/msg/Arm": "std_msgs/Header header\nfloat64[] q\nmy_robot/Tip tip"
     + _HEADER
     + f"{_BAR}MSG: my_robot/Tip\nfloat64 z\nfloat64 x",
+    "std_msgs/msg/Empty": "",
     "sensor_msgs/msg/Image": "std_msgs/Header header\nuint32 height\nuint32 width\n"
     "string encoding\nuint8 is_bigendian\nuint32 step\nuint8[] data" + _HEADER,
     "sensor_msgs/msg/CompressedImage": "std_msgs/Header header\nstring format\n"

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -17,6 +18,8 @@ from thresher.episodes.errors import UserError
 _READ_BYTES = 1 << 20
 # Of renameat2(2).
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+# A drive's letter is none, nor is a name with a colon inside.
+_SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]+:")
 
 
 def atomic_write(path: Path, content: bytes | str) -> None:
@@ -131,8 +134,10 @@ def require_writable(folder: Path) -> None:
     """Makes a folder and proves that files can be written in it.
 
     Raises:
-      UserError: The folder cannot be made or written, with the system's reason.
+      UserError: It is an address, or the folder cannot be made or written, with the
+        system's reason.
     """
+    require_local(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -142,6 +147,22 @@ def require_writable(folder: Path) -> None:
             f"cannot write in {folder}: {error.strerror}; choose another folder or "
             "change its permissions"
         ) from error
+
+
+def require_local(path: Path) -> None:
+    """Refuses an address of a bucket, of which `Path` makes a folder named 's3:'.
+
+    Raises:
+      UserError: A part of the path is the beginning of an address.
+    """
+    scheme = next((part for part in path.parts if _SCHEME.fullmatch(part)), "")
+    if scheme:
+        address = "/".join(path.parts[path.parts.index(scheme) :])
+        raise UserError(
+            f"{address} is an address, where a folder is needed: write to a folder of "
+            "this machine, or to one that is mounted, then `thresher copy` the sealed "
+            "version to the address"
+        )
 
 
 def _umask() -> int:

@@ -14,12 +14,14 @@ import dataclasses
 import functools
 import json
 import os
+import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
 from mcap.data_stream import ReadDataStream
+from mcap.exceptions import McapError
 from mcap.opcode import Opcode
 from mcap.records import Chunk, Metadata, Statistics
 from mcap.writer import CompressionType, Writer
@@ -184,7 +186,7 @@ class RawLogReader:
 
     Attributes:
       spec: What its episodes are.
-      truncated: After listing: whether the file ends inside a record.
+      truncated: After listing: whether the end of the log is missing.
 
     Raises:
       DamagedLogError: Not a raw log of ours, with what was found instead.
@@ -221,7 +223,13 @@ class RawLogReader:
     def _check_count(self, found: int, statistics_offset: int) -> None:
         with open(self._path, "rb") as file:
             file.seek(statistics_offset + RECORD_HEADER.size)
-            said = Statistics.read(ReadDataStream(file)).chunk_count
+            try:
+                said = Statistics.read(ReadDataStream(file)).chunk_count
+            except (struct.error, McapError) as error:
+                raise DamagedLogError(
+                    f"{self._path}: its count of episodes at byte {statistics_offset} "
+                    f"cannot be read ({error}); restore the file from its source"
+                ) from error
         if said != found:
             raise DamagedLogError(
                 f"{self._path} holds {found} episodes and says it holds {said}; "

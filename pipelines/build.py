@@ -210,7 +210,9 @@ def _index(build: Build, found: FoundSources, options: PipelineOptions) -> Path:
         ]
         for source, logs in zip(found.sources, found.logs)
     ]
-    run_stage("index and check (bytes)", [u for each in units for u in each], options)
+    # Two sources may take different episodes of the same logs.
+    once = {unit.path: unit for each in units for unit in each}
+    run_stage("index and check (bytes)", list(once.values()), options)
     index = build.work / "index.parquet"
     paths = [[unit.path for unit in each] for each in units]
     merge_indexes(found.sources, paths, index)
@@ -233,6 +235,7 @@ def _index_name(log: Path, root: Path, spec: EpisodeSpec, reader: str) -> str:
     parts = (
         _INDEX_FORMAT,
         log.relative_to(root).as_posix(),
+        str(log.resolve()),
         str(state.st_size),
         str(state.st_mtime_ns),
         spec.digest(),

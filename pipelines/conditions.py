@@ -19,6 +19,10 @@ from thresher.episodes.errors import UserError
 from thresher.pipelines.condition_tree import lone_successes, why_undecided
 
 _ROW = "_row"
+# A column of findings, and a reserved word.
+_CHECK = "check"
+_CHECK_WORD = re.compile(rf"\b{_CHECK}\b", re.IGNORECASE)
+_QUOTED = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")""")
 _YES = b"(success = 'yes')"
 # Word → the column that must be there for it, and what it stands for.
 _WORDS = {
@@ -47,6 +51,8 @@ def matching_rows(
     import duckdb
 
     told = f"{where}: the condition {condition!r} cannot be used:"
+    if _CHECK in table.column_names:
+        condition = _quoted_check(condition)
     # Files are out of reach: a condition may come from a recipe of somebody else's.
     connection = duckdb.connect(config={"enable_external_access": "false"})
     try:
@@ -104,6 +110,19 @@ def plain_sql(condition: str) -> str:
     for first, end in reversed(lone_successes(condition)):
         text = text[:first] + _YES + text[end:]
     return text.decode()
+
+
+def _quoted_check(condition: str) -> str:
+    """Returns a condition in which the column `check` is no keyword of SQL.
+
+    >>> _quoted_check("check in (1, 2)")
+    '"check" in (1, 2)'
+    >>> _quoted_check("message like '%check%'")
+    "message like '%check%'"
+    """
+    parts = _QUOTED.split(condition)
+    parts[::2] = [_CHECK_WORD.sub(f'"{_CHECK}"', part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def columns_of(condition: str, known: Sequence[str]) -> list[str]:

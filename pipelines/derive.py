@@ -14,6 +14,7 @@ from typing import Optional
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from thresher.episodes.errors import UserError
+from thresher.episodes.files import require_local
 from thresher.episodes.version import Version, open_version
 from thresher.pipelines.build import Build, build_version
 from thresher.pipelines.plan import PlanConfig
@@ -75,6 +76,7 @@ def derive_version(
             f"{len(asked.weights)} weights for {len(parents)} versions; give one each"
         )
     data_dir = (asked.data_dir or _data_dir(parents[0])).resolve()
+    require_local(data_dir)
     name = asked.name or parents[0].name
     version = asked.version or _next_major(data_dir / name)
     recipe = Recipe(
@@ -101,9 +103,19 @@ def derive_version(
 
 
 def _data_dir(parent: Version) -> Path:
-    """Returns <data_dir> of <data_dir>/<name>[/<config>]/<version>."""
+    """Returns <data_dir> of <data_dir>/<name>[/<config>]/<version>.
+
+    Raises:
+      UserError: The version lies elsewhere, so that there is none.
+    """
     above = parent.path.parent
-    return above.parent if above.name == parent.name else above.parent.parent
+    for folder in (above, above.parent):
+        if folder.name == parent.name:
+            return folder.parent
+    raise UserError(
+        f"{parent.path} does not lie in a folder {parent.name!r}, as versions in a "
+        "data folder do; say with --data-dir where the new one goes"
+    )
 
 
 def _next_major(folder: Path) -> str:

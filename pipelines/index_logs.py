@@ -17,6 +17,10 @@ from thresher.episodes.spec import EpisodeSpec
 from thresher.pipelines.ingest.reader import LogReader, open_log
 
 UNREADABLE = "unreadable"
+_CUT_OFF = (
+    "the log has no end: its writer was killed, or it was copied in part; episodes "
+    "that stood behind this are not in it"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +57,8 @@ class IndexUnit:
             try:
                 pointer = next(pointers)
             except StopIteration:
+                if reader.truncated:
+                    yield unreadable_row(name, self.size, 0, digest, _CUT_OFF)
                 return
             except UserError as error:
                 yield unreadable_row(name, position, 0, digest, str(error))

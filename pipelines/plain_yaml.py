@@ -55,14 +55,45 @@ def read_plain_yaml(
     if path.stat().st_size > _MOST_BYTES:
         raise UserError(f"{path} is too large for a {what}; name the YAML file")
     try:
-        # The loader is a SafeLoader: it makes plain values only.
-        raw = yaml.load(path.read_text(encoding="utf-8"), loader)
+        raw = _loaded(path, loader)
         return _Reader(path, what).plain(raw, "")
     except UserError:
         raise
     except _CONSTRUCTION as error:
         told = " ".join(str(error).split())[:400] or type(error).__name__
         raise UserError(f"{path} is no YAML: {told}") from error
+
+
+def _loaded(path: Path, kind: type[yaml.SafeLoader]) -> Any:
+    # The loader is a SafeLoader: it makes plain values only.
+    loader = kind(path.read_text(encoding="utf-8"))
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _require_single_keys(path, node, set())
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _require_single_keys(path: Path, node: yaml.Node, seen: set[int]) -> None:
+    """Refuses keys that are given twice, of which YAML would forget the first."""
+    if id(node) in seen or isinstance(node, yaml.ScalarNode):
+        return
+    seen.add(id(node))
+    lines: dict[tuple[str, str], int] = {}
+    for item in node.value:
+        key, value = item if isinstance(node, yaml.MappingNode) else (None, item)
+        if isinstance(key, yaml.ScalarNode):
+            line, name = key.start_mark.line + 1, (key.tag, key.value)
+            if name in lines:
+                raise UserError(
+                    f"{path}: the key {shown(key.value)} is given twice, in lines "
+                    f"{lines[name]} and {line}; keep one of them"
+                )
+            lines[name] = line
+        _require_single_keys(path, value, seen)
 
 
 def shown(value: Any) -> str:

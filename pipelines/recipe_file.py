@@ -57,6 +57,11 @@ def read_recipe(path: Path) -> RecipeFile:
     """
     path = path / FILE_NAME if path.is_dir() else path
     raw = _load(path)
+    if "config" in raw:
+        raise UserError(
+            f"{path}: the key 'config' cannot be given: a variant is called by its key "
+            "in configs, as in configs: {night: {where: …}}"
+        )
     variants = _mapping(raw.pop("configs", None) or {}, "configs", path)
     notes = _mapping(raw.pop("release_notes", None) or {}, "release_notes", path)
     made = {}
@@ -106,10 +111,12 @@ def _recipe(raw: Mapping[str, Any], path: Path) -> Recipe:
         "shards": _plan,
     }
     known = {f.name for f in dataclasses.fields(Recipe)} - {"plan"} | {"shards"}
+    # What is read before this, and what only a variant's name says.
+    written = known - {"config"} | {"configs", "release_notes"}
     values: dict[str, Any] = {"description": ""}
     for key, value in raw.items():
         if key not in known:
-            raise _unknown(path, "key", str(key), known)
+            raise _unknown(path, "key", str(key), written)
         target = "plan" if key == "shards" else key
         reader = readers.get(key, _text)
         values[target] = reader(value, key, path)

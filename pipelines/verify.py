@@ -164,7 +164,13 @@ def _file_damage(folder: Path, name: str, facts: dict[str, Any]) -> list[Damage]
         if size == facts["bytes"]
         else f"holds {size} bytes where {facts['bytes']} were sealed"
     )
-    return [Damage(name, problem, tuple(_unreadable_episodes(path)))]
+    lost = tuple(_unreadable_episodes(path))
+    if not lost and _all_episodes(path):
+        problem += (
+            ", though each of its records is as sealed: perhaps what changed is "
+            f"{CHECKSUMS}"
+        )
+    return [Damage(name, problem, lost)]
 
 
 def _rows(shard: Path) -> Optional[pa.Table]:

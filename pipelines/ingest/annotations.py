@@ -65,6 +65,10 @@ class AnnotationReport:
             f"labels: {title}: {len(several)}, as {'; '.join(several[:3])}"
             for title, several in (
                 ("statements about no episode that is here", self.unknown),
+                (
+                    "statements that a later one of the same labeller replaces",
+                    self.doubles,
+                ),
                 ("contradictions between labellers", self.conflicts),
             )
             if several

@@ -107,7 +107,8 @@ class Conversion:
         stamps = self._stamps(log)
         cutter = Cutter(self._mapping, self.ledger, stamps)
         fields = [*self._mapping.all_fields(), *stamps.values()]
-        messages = self._until_damage(log.messages(fields))
+        arrivals = self._mapping.arrival_fields()
+        messages = self._until_damage(log.messages(fields, arrivals))
         for piece in cutter.cut(messages):
             yield self._finish(piece, attributes)
 

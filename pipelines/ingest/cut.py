@@ -77,6 +77,8 @@ class Cutter:
         self._ledger = ledger
         self._stamps = stamps
         self._marker: Marker = make_marker(mapping)
+        # Else an episode begins with whatever comes first.
+        self._has_starts = mapping.marks.by in ("value", "message")
         self._wanted = set(mapping.fields())
         self._marks = set(mapping.mark_fields())
         self._verdicts = set(mapping.verdict_fields())
@@ -84,6 +86,7 @@ class Cutter:
         self._carried: dict[str, tuple[int, int, Any]] = {}
         self._number = 0
         self._serial = 0
+        self._lost: list[str] = []
         self._last_ns: Optional[int] = None
 
     def cut(self, messages: Iterable[Message]) -> Iterator[Piece]:
@@ -107,6 +110,9 @@ class Cutter:
             self._ledger.read -= 1
         if self._open is not None:
             self._open.problems.append(f"unreadable: {where}")
+        elif not self._has_starts:
+            # What is lost would have been of the episode that comes.
+            self._lost.append(f"unreadable: {where}")
 
     def _one(self, message: Message) -> Iterator[Piece]:
         if self._jumps(message.time_ns):
@@ -140,7 +146,9 @@ class Cutter:
     def _begin(self, time_ns: int) -> None:
         # By header stamps, an episode begins with the earliest of them.
         self._open = _Growing(LATEST_NS if self._stamps else time_ns)
-        if self._mapping.marks.carry and self._mapping.marks.by in ("value", "message"):
+        self._open.problems += self._lost
+        self._lost.clear()
+        if self._mapping.marks.carry and self._has_starts:
             for field, (serial, time, value) in self._carried.items():
                 # The clock's last value is a step of what was before.
                 if field != self._clock_field():

@@ -285,12 +285,13 @@ class DelimitedReader:
         # Asked for every episode, and nearly always the same.
         if self._wanted.fields != tuple(fields):
             check_fields(self.path, fields, self._names)
-            names = [*fields, self._options.get("clock"), self._options.get("episode")]
-            if self._video in fields:
-                names.append(self._frame)
+            beside = [self._options.get("clock"), self._options.get("episode")]
+            beside += [self._frame] if self._video in fields else []
+            # A column's name may be empty.
+            names = [*fields, *filter(None, beside)]
             self._wanted = _Wanted(
                 tuple(fields),
-                {name: self._arrow_kind(name) for name in names if name},
+                {name: self._arrow_kind(name) for name in names},
                 frozenset(name for name in fields if self._is_picture(name)),
             )
         return self._wanted

@@ -11,15 +11,19 @@ from thresher.pipelines.ingest.recording import Contents, FieldInfo
 _ACTION = re.compile(r"cmd|command|action|target|setpoint|desired|goal_", re.I)
 _REWARD = re.compile(r"(^|[/._])rewards?$", re.I)
 _SUCCESS = re.compile(r"success|succeeded", re.I)
-_LANGUAGE = re.compile(r"language|instruction", re.I)
-_TERMINAL = re.compile(r"(^|[/._])(is_)?(terminals?|dones?)$", re.I)
+# Of a step or an episode, rather than a rate or a count of them.
+_VERDICT = re.compile(r"(^|[/._])(is_)?succ(ess(es|ful)?|eeded)?$", re.I)
+_LANGUAGE = re.compile(r"language|instruction|(^|[/._])tasks?$", re.I)
+_TERMINAL = re.compile(
+    r"(^|[/._])(is_)?(terminals?|terminations?|terminated|dones?)$", re.I
+)
 # What describes a message, an uncertainty or a constant rather than the world.
 _NOISE = re.compile(
     r"\.seq$|covariance|\.(stamp|time_?stamp|timestamp)$|(^|[/._])(index|frame_index|"
     r"episode_index|task_index|timestamp|is_first|is_last|is_terminal|discounts?)$",
     re.I,
 )
-_TEXTS = ("str", "string", "large_string", "object")
+_TEXTS = ("str", "string", "large_string", "object", "text")
 # Larger vectors are maps and point clouds, which want thought.
 _MAX_ENTRIES = 4096
 
@@ -36,11 +40,21 @@ def is_reward(field: FieldInfo) -> bool:
 
 def is_ending(field: FieldInfo) -> bool:
     """Whether a field looks like a mark of endings."""
-    return bool(_TERMINAL.search(field.name))
+    return bool(_TERMINAL.search(field.name)) and field.shape in ((), (1,))
+
+
+def is_success(field: FieldInfo) -> bool:
+    """Whether a field looks like the word on how an episode went."""
+    return is_success_name(field.name) and field.shape in ((), (1,))
+
+
+def is_success_name(name: str) -> bool:
+    """Whether a field or attribute of that name would say how an episode went."""
+    return bool(_VERDICT.search(name))
 
 
 def is_language(field: FieldInfo) -> bool:
-    """Whether a field looks like an instruction."""
+    """Whether a field looks like an instruction, or the name of a task."""
     return field.type in _TEXTS and bool(_LANGUAGE.search(field.name))
 
 

@@ -142,12 +142,14 @@ def _note(done: Sequence[IngestUnit]) -> str:
     return f"{len(done)} recordings"
 
 
+def _reasons(report: RecordingReport) -> list[str]:
+    """Returns why nothing came of a recording, the gravest first."""
+    found = [report.error, *(e["reasons"][0] for e in report.quarantined)]
+    return [why for why in (*found, report.damage, *report.notes) if why]
+
+
 def _nothing(report: IngestReport, out: Path) -> str:
-    reasons = [
-        r.error or "; ".join(r.quarantined[0]["reasons"])
-        for r in report.recordings
-        if r.error or r.quarantined
-    ]
+    reasons = [why for r in report.recordings for why in _reasons(r)]
     first = reasons[0] if reasons else "they hold none of what the mapping looks for"
     return (
         f"not one episode came of {len(report.recordings)} recordings: {first} (all "

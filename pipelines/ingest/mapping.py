@@ -277,6 +277,16 @@ class LogMapping:
             marks += [m for m in (self.marks.start, self.marks.stop) if m]
         return list(dict.fromkeys(marks))
 
+    def arrival_fields(self) -> list[str]:
+        """Returns the fields of which only matters when a message comes."""
+        marks, clock = self.marks, self.clock
+        read = {field for f in self.features for field in f.source.fields}
+        read |= set(self.verdict_fields())
+        if marks.by not in ("message", "gap"):
+            read.add(marks.field)
+        timing = self.mark_fields() + ([clock.stream] if clock else [])
+        return [field for field in dict.fromkeys(timing) if field and field not in read]
+
     def digest(self) -> str:
         """Returns 16 hexadecimal digits that change whenever the mapping does."""
         text = json.dumps(dataclasses.asdict(self), sort_keys=True, default=str)

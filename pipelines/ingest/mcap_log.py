@@ -72,10 +72,12 @@ class McapLog(TopicLog):
         """Returns the channels by id."""
         skeleton = self._skeleton
         if not skeleton.channels:
-            where = f" ({skeleton.damage})" if skeleton.damage else ""
             raise DamagedRecordingError(
-                f"{self.path} holds no channels{where}: nothing was recorded; check "
-                "that the recorder's topics were published"
+                f"{self.path} holds no channels: {skeleton.damage}; copy the file "
+                "again, if the recorder's is whole"
+                if skeleton.damage
+                else f"{self.path} holds no channels: nothing was recorded; check that "
+                "the recorder's topics were published"
             )
         return {
             number: self._channel(channel, skeleton.schemas.get(channel.schema_id))
@@ -84,7 +86,8 @@ class McapLog(TopicLog):
 
     def _channel(self, channel: Channel, schema: Schema | None) -> TopicChannel:
         name = schema.name if schema else channel.message_encoding
-        make = functools.partial(make_decoder, channel.message_encoding, schema)
+        distro = self.options.get("ros_distro", "")
+        make = functools.partial(make_decoder, channel.message_encoding, schema, distro)
         return TopicChannel(channel.topic, name, make)
 
     def attributes(self) -> Mapping[str, Any]:
@@ -142,7 +145,8 @@ class McapLog(TopicLog):
     def _lost(self, stretch: Stretch, why: str) -> str:
         return (
             f"{self.path}: the chunk at bytes {stretch.offset}–"
-            f"{stretch.offset + stretch.length} {why}; its messages are lost"
+            f"{stretch.offset + stretch.length} {why}; its messages are lost: copy "
+            "the file again, if the recorder's is whole"
         )
 
     def _records(self, stretch: Stretch) -> bytes:
@@ -161,8 +165,13 @@ def _rising_starts(stretches: list[Stretch]) -> list[tuple[int, Stretch]]:
     return sorted(placed, key=lambda pair: pair[0])
 
 
-def make_decoder(encoding: str, schema: Schema | None) -> Decoder:
+def make_decoder(encoding: str, schema: Schema | None, distro: str = "") -> Decoder:
     """Returns the decoder of a channel.
+
+    Args:
+      encoding: How its messages are written.
+      schema: What they are; None where the file does not say.
+      distro: ROS 2 distribution that knows a type whose definition is empty.
 
     Raises:
       SchemaError: Its encoding is not read, or its schema is missing or unusable.
@@ -180,7 +189,11 @@ def make_decoder(encoding: str, schema: Schema | None) -> Decoder:
     ):
         text = schema.data.decode("utf-8", "replace")
         return ros_decoder(
-            schema.name, text, cdr=encoding == "cdr", idl=schema.encoding == "ros2idl"
+            schema.name,
+            text,
+            cdr=encoding == "cdr",
+            idl=schema.encoding == "ros2idl",
+            distro=distro,
         )
     raise SchemaError(
         f"messages of encoding {encoding!r} with a schema of {schema.encoding!r} are "

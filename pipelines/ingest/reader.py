@@ -22,10 +22,12 @@ class LogReader(Protocol):
     Attributes:
       converter: Name of what makes episodes of the format.
       spec: What the episodes are.
+      truncated: After listing: whether the end of the log is missing.
     """
 
     converter: str
     spec: EpisodeSpec
+    truncated: bool
 
     def pointers(self) -> Iterator[EpisodePointer]:
         """Yields where each episode is; raises UserError where the log is damaged."""

@@ -10,7 +10,7 @@ in the order of time, and the mapping says where episodes begin and end. Both be
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -163,8 +163,13 @@ class MessageLog(Protocol):
         """Returns what the recorder said about all of it, beside the messages."""
         ...
 
-    def messages(self, fields: Sequence[str]) -> Iterator[Message]:
+    def messages(
+        self, fields: Sequence[str], arrivals: Collection[str] = ()
+    ) -> Iterator[Message]:
         """Yields the messages of the topics of `fields`, in the order of log time.
+
+        Of a topic that is among the `arrivals`, only that a message came is told: the
+        field's value is true, whatever is in it.
 
         Holds the chunks that overlap in time in memory, to a limit. A message that
         cannot be decoded comes with its problem and without values.

@@ -12,6 +12,7 @@ from typing import Any
 from thresher.episodes.errors import UserError
 
 _MAX_LINES = 20
+_MAX_REASONS = 3
 
 
 # In the folder of an ingest: the report of all recordings, and those of each.
@@ -91,8 +92,8 @@ class IngestReport:
 
     @property
     def quarantined(self) -> int:
-        """Parts of recordings that are no episodes, and recordings that are unread."""
-        return sum(len(r.quarantined) + bool(r.error) for r in self.recordings)
+        """Parts of recordings that are no episodes."""
+        return sum(len(r.quarantined) for r in self.recordings)
 
     def total(self) -> dict[str, Any]:
         """Returns the counts of all recordings together."""
@@ -138,7 +139,7 @@ class IngestReport:
         said = [line for report in self.recordings for line in _trouble(report)]
         lines += said[:_MAX_LINES]
         if len(said) > _MAX_LINES:
-            lines.append(f"and {len(said) - _MAX_LINES} more, in ingest.json")
+            lines.append(f"and {len(said) - _MAX_LINES} more, in {REPORT}")
         return lines
 
 
@@ -146,11 +147,18 @@ def _trouble(report: RecordingReport) -> list[str]:
     lines = [f"unread: {report.error}"] if report.error else []
     lines += [f"cut off: {report.damage}"] if report.damage else []
     lines += [
-        f"quarantined: {report.source}, {entry['position']}: "
-        f"{'; '.join(entry['reasons'])}"
+        f"quarantined: {report.source}, {entry['position']}: {_few(entry['reasons'])}"
         for entry in report.quarantined
     ]
-    return lines
+    told = " ".join(reason for e in report.quarantined for reason in e["reasons"])
+    notes = [note for note in report.notes if note not in told]
+    return lines + ([f"damaged: {report.source}: {_few(notes)}"] if notes else [])
+
+
+def _few(several: Sequence[str]) -> str:
+    shown = "; ".join(several[:_MAX_REASONS])
+    more = len(several) - _MAX_REASONS
+    return f"{shown}; and {more} more, in {REPORT}" if more > 0 else shown
 
 
 def listed_logs(out: Path) -> list[Path]:

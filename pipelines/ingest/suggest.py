@@ -20,6 +20,8 @@ from thresher.pipelines.ingest.guesses import (
     is_language,
     is_number,
     is_reward,
+    is_success,
+    is_success_name,
     widest,
 )
 from thresher.pipelines.ingest.recording import (
@@ -87,7 +89,7 @@ class _Suggestion:
         self._options, self._format = options, format
         self.actions = [f for f in candidates if is_action(f)]
         rest = [f for f in candidates if not is_action(f)]
-        self.observations = [f for f in rest if not (is_reward(f) or is_ending(f))]
+        self.observations = [f for f in rest if not _is_verdict(f)]
         # Of the rewards before and after an action, the one after belongs to it.
         rewards = [f for f in candidates if is_reward(f)]
         self._rewards = sorted(rewards, key=lambda f: "next" not in f.name)
@@ -192,25 +194,55 @@ class _Suggestion:
         ]
 
     def _tail(self) -> list[str]:
-        language = next((f for f in self._contents.fields if is_language(f)), None)
-        marks = [
+        fields = self._contents.fields
+        # Those that say so come before those that name a task.
+        languages = sorted(filter(is_language, fields), key=lambda f: "task" in f.name)
+        lines = [
             "# Where episodes begin and end: whole_file, value, message, gap,",
             "# stamp_reset or column.",
             "episodes: {by: whole_file}",
             "",
         ]
-        if language is not None:
-            marks.append(f"language: {{field: {_quoted(language.name)}}}")
+        if languages:
+            lines.append(f"language: {{field: {_quoted(languages[0].name)}}}")
+        lines += self._success()
+        endings = sorted(filter(is_ending, fields), key=lambda f: "done" in f.name)
+        if endings:
+            lines += [
+                "# Terminal where this was ever true: check that it is not set where",
+                "# only the time ran out.",
+                f"ending: {{field: {_quoted(endings[0].name)}}}",
+            ]
         if self._rewards:
-            return [*marks, f"reward: {{field: {_quoted(self._rewards[0].name)}}}"]
+            return [*lines, f"reward: {{field: {_quoted(self._rewards[0].name)}}}"]
+        is_said = any(line.startswith("success:") for line in lines)
         return [
-            *marks,
-            "# Where success is said: {field: F}, {attribute: A}, or yes or no for",
-            "# all. Rewards can be made of it (reward: success), or be left out:",
-            *(f"#   attribute: {name}" for name in self._contents.attributes[:20]),
-            "reward: none",
+            *lines,
+            "# Rewards are made of success, or left out (none), and success with them.",
+            f"reward: {'success' if is_said else 'none'}",
             "",
         ]
+
+    def _success(self) -> list[str]:
+        said = [f for f in self._contents.fields if is_success(f)]
+        named = [name for name in self._contents.attributes if is_success_name(name)]
+        if said:
+            return [
+                "# True at any step of a success: check that this is what it means.",
+                f"success: {{field: {_quoted(said[0].name)}, at: any}}",
+            ]
+        if named:
+            return [f"success: {{attribute: {_quoted(named[0])}}}"]
+        return [
+            "# Where success is said: {field: F}, {attribute: A}, or yes or no for",
+            "# all; attributes are:",
+            *(f"#   attribute: {name}" for name in self._contents.attributes[:20]),
+        ]
+
+
+def _is_verdict(field: FieldInfo) -> bool:
+    """Whether it says how a step went: a policy that saw it would know its label."""
+    return is_reward(field) or is_ending(field) or is_success(field)
 
 
 def _feature(field: FieldInfo, indent: str) -> list[str]:

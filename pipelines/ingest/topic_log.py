@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,10 +90,16 @@ class TopicLog(abc.ABC):
         """Returns sentences about the whole log."""
         return []
 
-    def messages(self, fields: Sequence[str]) -> Iterator[Message]:
+    def messages(
+        self, fields: Sequence[str], arrivals: Collection[str] = ()
+    ) -> Iterator[Message]:
         """Yields the messages of the topics of `fields`; see `MessageLog`."""
         channels = self.channels()
-        readers = self._readers(fields, {c.topic for c in channels.values()})
+        topics = {channel.topic for channel in channels.values()}
+        marks = topics.intersection(arrivals)
+        readers = self._readers([f for f in fields if f not in marks], topics)
+        for topic in marks:
+            readers.setdefault(topic, [])
         chosen = {n for n, channel in channels.items() if channel.topic in readers}
         numbers: Counter[str] = Counter()
         self.not_asked_for.clear()
@@ -105,7 +111,13 @@ class TopicLog(abc.ABC):
             topic = channels[raw.channel].topic
             position = f"message {numbers[topic]} of {topic}"
             numbers[topic] += 1
-            yield self._message(raw, channels[raw.channel], readers[topic], position)
+            message = self._message(
+                raw, channels[raw.channel], readers[topic], position
+            )
+            if topic in marks and not message.problem:
+                values = {**message.values, topic: True}
+                message = dataclasses.replace(message, values=values)
+            yield message
 
     def _readers(
         self, fields: Sequence[str], topics: set[str]
@@ -130,8 +142,9 @@ class TopicLog(abc.ABC):
             problem = raw.problem or f"its time is {raw.time_ns} ns"
             return Message(channel.topic, 0, {}, position, problem)
         try:
-            decoded = self.decode(raw, channel)
             values = {}
+            # A mark is one whatever is in it.
+            decoded = self.decode(raw, channel) if readers else None
             for reader in readers:
                 value = reader(decoded)
                 if value is not MISSING:

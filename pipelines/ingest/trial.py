@@ -12,7 +12,7 @@ import numpy as np
 
 from thresher.episodes.errors import UserError
 from thresher.episodes.images import EncodedImages
-from thresher.pipelines.ingest.guesses import is_action, is_reward
+from thresher.pipelines.ingest.guesses import is_action, is_ending, is_reward
 from thresher.pipelines.ingest.picture import picture_shape
 from thresher.pipelines.ingest.recording import (
     Contents,
@@ -126,7 +126,7 @@ def first_rows(
         return list(fields), "sar", {}
     fields = [_as_read(f, streams[f.name]) for f in fields if f.name in streams]
     counts = {name: len(stream.times_ns) for name, stream in streams.items()}
-    follows = [f for f in fields if is_action(f) or is_reward(f)]
+    follows = [f for f in fields if is_action(f) or is_reward(f) or is_ending(f)]
     observed = [f for f in fields if f not in follows]
     rows = max((counts[f.name] for f in observed), default=0)
     shorter = [f for f in follows if counts[f.name] == rows - 1]

@@ -20,9 +20,11 @@ class OxeShardReader:
     Attributes:
       converter: Names the conversion.
       spec: What the converted episodes are.
+      truncated: Never: a sealed shard that was cut off is an error.
     """
 
     converter = "thresher.alignment.oxe"
+    truncated = False
 
     def __init__(self, path: Path) -> None:
         self._path = path

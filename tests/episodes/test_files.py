@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pytest
 
@@ -64,3 +65,11 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="cannot write in"):
         require_writable(tmp_path / "file" / "folder")
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/x", "gs://b/x", "file:///tmp/x"])
+def test_an_address_is_no_folder(tmp_path, address):
+    with pytest.raises(UserError, match=r"is an address.*thresher copy"):
+        require_writable(tmp_path / Path(address).as_posix().lstrip("/"))
+    assert not list(tmp_path.iterdir())
+    require_writable(tmp_path / "a:b" / "12:30")

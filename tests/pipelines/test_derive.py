@@ -225,6 +225,19 @@ def test_a_split_that_parents_lack_is_not_rebalanced_in_silence(tmp_path):
     assert success.count("yes") == success.count("no") > 0
 
 
+@pytest.mark.parametrize("place", ["shared_copy", "other/deep/1.0.0"])
+def test_beside_a_version_that_lies_elsewhere_nothing_is_written(
+    parent, tmp_path, place
+):
+    shutil.copytree(parent.path, tmp_path / "in" / place)
+    elsewhere = open_version(tmp_path / "in" / place)
+    with pytest.raises(UserError, match=r"not lie in a folder 'tiny'.*--data-dir"):
+        derive(elsewhere, where="success")
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+    found = derive(elsewhere, where="success", data_dir=tmp_path / "out")
+    assert found.path == tmp_path / "out" / "tiny" / "1.0.0"
+
+
 def test_a_damaged_parent_is_named_and_nothing_appears(parent, tmp_path):
     copy = shutil.copytree(parent.path, tmp_path / "tiny" / "1.0.0")
     row = parent.index.to_pylist()[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -59,6 +60,17 @@ def test_the_episodes_that_were_hit_are_named(version, copy, where):
     named = {episode for damage in damages for episode in damage.episodes}
     assert named == {rows[0]["episode_id"], rows[-1]["episode_id"]}
     assert rows[0]["episode_id"] in " ".join(map(str, damages))
+
+
+def test_checksums_that_changed_are_told_from_a_shard_that_did(version, copy):
+    shard = version.index["shard_file"][0].as_py()
+    text = (copy / CHECKSUMS).read_text()
+    digest = json.loads(text)["files"][shard]["sha256"]
+    changed = digest[:-1] + ("0" if digest[-1] != "0" else "1")
+    (copy / CHECKSUMS).write_text(text.replace(digest, changed))
+    (damage,) = verify(copy)
+    assert damage.file == shard and not damage.episodes
+    assert damage.problem.endswith(f"as sealed: perhaps what changed is {CHECKSUMS}")
 
 
 def test_missing_cut_and_foreign_files_are_found(version, copy):

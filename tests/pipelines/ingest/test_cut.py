@@ -41,7 +41,7 @@ class Log:
     def attributes(self):
         return {}
 
-    def messages(self, fields):
+    def messages(self, fields, arrivals=()):
         for number, (topic, seconds, value) in enumerate(self.rows):
             values = {f: value for f in fields if f == topic}
             problem = "broken" if number in self.problems else ""

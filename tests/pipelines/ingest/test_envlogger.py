@@ -78,6 +78,8 @@ def test_a_library_that_is_missing_is_told_with_how_to_get_it(tmp_path, monkeypa
     monkeypatch.setitem(__import__("sys").modules, "envlogger", None)
     with pytest.raises(UserError, match=r"needs 'envlogger'.*thresher\[logs\]"):
         EnvLoggerReader(tmp_path, {}).contents()
+    # It may have been loaded before.
+    optional.load_h5py.cache_clear()
     for package in ("h5py", "av"):
         monkeypatch.setitem(__import__("sys").modules, package, None)
         with pytest.raises(UserError, match=rf"needs '{package}'.*thresher\[logs\]"):

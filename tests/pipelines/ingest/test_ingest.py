@@ -161,13 +161,13 @@ def test_broken_recordings_do_not_stop_the_others(tmp_path, logs):
     assert told["half.mcap"].episodes == 1
     assert "ends, or is damaged" in told["half.mcap"].damage
     assert report.episodes == 4
-    assert report.quarantined == 4
+    assert report.quarantined == 0
     assert all(r.reconciles for r in report.recordings)
     saved = json.loads((out / "ingest.json").read_text())
     assert saved["total"]["unread"] == 4
     lines = "\n".join(report.lines())
     assert "empty.mcap" in lines
-    assert "4 episodes kept, 4 quarantined" in lines
+    assert "8 recordings (4 unread): 4 episodes kept, 0 quarantined" in lines
 
 
 def test_nothing_at_all_is_an_error_that_says_the_first_reason(tmp_path):

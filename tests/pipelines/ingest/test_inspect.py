@@ -19,6 +19,7 @@ from thresher.benchmarks.sound_logs import (
 )
 from thresher.episodes.contract import violations
 from thresher.episodes.errors import UserError
+from thresher.episodes.metadata import Success
 from thresher.episodes.raw_log import RawLogReader
 from thresher.pipelines.ingest.formats import FORMATS, find_format, find_recordings
 from thresher.pipelines.ingest.ingest import ingested_logs
@@ -102,7 +103,9 @@ def test_a_suggestion_for_json_ingests_as_it_is(tmp_path):
     assert mapping.clock.stream == "/state.q"
     assert found[0].num_steps == 11
     assert found[0].array("action").tolist()[:2] == [0.5, 1.5]
-    assert "#   attribute: end.success" in text
+    assert mapping.success.attribute == "end.success"
+    assert found[0].metadata.outcome.success is Success.YES
+    assert "reward: success" in text
 
 
 def test_a_suggestion_with_cameras_takes_them_as_the_clock(tmp_path):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import h5py
 import numpy as np
 import pytest
 import yaml
 
 from thresher.benchmarks.sound_logs import write_json_mcap
+from thresher.episodes.metadata import Success
 from thresher.pipelines.ingest.suggest import suggest
 from thresher.tests.pipelines.ingest.tiny_logs import (
     episodes_of,
@@ -101,3 +104,40 @@ def test_names_that_yaml_takes_for_something_else_are_quoted(tmp_path):
     _, episode = _ingested(tmp_path, path)
     first = [column[0] for name, column in episode.steps.items() if "obs" in name]
     assert first == [1.5, 2.5, 3.5, 4.5]
+
+
+def test_what_says_how_it_went_becomes_labels_and_no_observation(tmp_path):
+    rows = [
+        {
+            "x": k / 2,
+            "action": k / 3,
+            "next": {"success": k == 3},
+            "terminated": k == 4,
+            "task": "pick it up",
+        }
+        for k in range(5)
+    ]
+    path = tmp_path / "x.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    _, episode = _ingested(tmp_path, path)
+    seen = [name for name in episode.steps if name.startswith("observation/")]
+    assert seen == ["observation/x"]
+    metadata = episode.metadata
+    assert metadata.outcome.success is Success.YES
+    assert metadata.language == "pick it up"
+    assert episode.array("is_terminal").tolist() == [False] * 5 + [True]
+    assert episode.array("reward").sum() == 1
+
+
+def test_endings_that_are_one_shorter_belong_to_the_actions(tmp_path):
+    path = tmp_path / "x.hdf5"
+    with h5py.File(path, "w") as file:
+        for demo in ("data/demo_0", "data/demo_1"):
+            file[f"{demo}/obs/q"] = np.ones((6, 2))
+            file[f"{demo}/actions"] = np.ones((5, 2))
+            file[f"{demo}/terminations"] = np.arange(5) == 4
+    text = suggest(path)
+    assert "ending: {field: terminations}" in text and "Left out" not in text
+    out = tmp_path / "out"
+    ingest_here(path, write_mapping(tmp_path, text), out)
+    assert [e.array("is_terminal")[-1] for e in episodes_of(out)] == [True, True]

@@ -35,27 +35,24 @@ _CONSTRUCTION = (
 )
 
 
-def read_plain_yaml(
-    path: Path, what: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader
-) -> Any:
+def read_plain_yaml(path: Path, what: str) -> Any:
     """Returns the values of a YAML file; dates become texts.
 
     Args:
       path: The file.
       what: What it is, for errors: 'recipe'.
-      loader: Makes the values of its text.
 
     Raises:
       OSError: It cannot be opened.
-      UserError: It is no file, too large, no YAML, or holds what is no plain value;
-        the message names the file, the key and the value.
+      UserError: It is no file, too large, no YAML, or holds a key twice or what is no
+        plain value; the message names the file, the key and the value.
     """
     if path.exists() and not path.is_file():
         raise UserError(f"{path} is no file; name the YAML file of the {what}")
     if path.stat().st_size > _MOST_BYTES:
         raise UserError(f"{path} is too large for a {what}; name the YAML file")
     try:
-        raw = _loaded(path, loader)
+        raw = _loaded(path)
         return _Reader(path, what).plain(raw, "")
     except UserError:
         raise
@@ -64,9 +61,9 @@ def read_plain_yaml(
         raise UserError(f"{path} is no YAML: {told}") from error
 
 
-def _loaded(path: Path, kind: type[yaml.SafeLoader]) -> Any:
-    # The loader is a SafeLoader: it makes plain values only.
-    loader = kind(path.read_text(encoding="utf-8"))
+def _loaded(path: Path) -> Any:
+    # It makes plain values only.
+    loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
     try:
         node = loader.get_single_node()
         if node is None:
@@ -78,7 +75,7 @@ def _loaded(path: Path, kind: type[yaml.SafeLoader]) -> Any:
 
 
 def _require_single_keys(path: Path, node: yaml.Node, seen: set[int]) -> None:
-    """Refuses keys that are given twice, of which YAML would forget the first."""
+    """Refuses keys that are written twice, of which YAML would forget the first."""
     if id(node) in seen or isinstance(node, yaml.ScalarNode):
         return
     seen.add(id(node))
@@ -89,7 +86,7 @@ def _require_single_keys(path: Path, node: yaml.Node, seen: set[int]) -> None:
             line, name = key.start_mark.line + 1, (key.tag, key.value)
             if name in lines:
                 raise UserError(
-                    f"{path}: the key {shown(key.value)} is given twice, in lines "
+                    f"{path}: the key {shown(key.value)} is written twice, in lines "
                     f"{lines[name]} and {line}; keep one of them"
                 )
             lines[name] = line

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
-
-import yaml
 
 from thresher.episodes.errors import UserError
 from thresher.pipelines.plain_yaml import read_plain_yaml
@@ -25,21 +23,6 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that is written twice: YAML would keep the last and say nothing."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is written twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 def load_yaml(file: Path) -> dict[str, Any]:
     """Returns a YAML file's table.
 
@@ -48,7 +31,7 @@ def load_yaml(file: Path) -> dict[str, Any]:
         plain value, or is no table; with the line or the key.
     """
     try:
-        loaded = read_plain_yaml(file, "mapping", _StrictLoader)
+        loaded = read_plain_yaml(file, "mapping")
     except OSError as error:
         raise UserError(f"cannot read the mapping {file}: {error}") from error
     if not isinstance(loaded, dict):

@@ -152,9 +152,9 @@ def test_the_page_that_a_message_names_is_there():
         ("name: a\nversion: 1.0.0\nconfig: x\n", "called by its key in configs"),
         (
             "name: a\nversion: 1.0.0\nname: b\n",
-            "'name' is given twice, in lines 1 and 3",
+            "'name' is written twice, in lines 1 and 3",
         ),
-        ("name: a\nversion: 1.0.0\nsplit: {seed: 1, seed: 2}\n", "'seed' is given"),
+        ("name: a\nversion: 1.0.0\nsplit: {seed: 1, seed: 2}\n", "'seed' is written"),
         ("name: a\nversion: 1.0.0\nsplit: {gruop: x}\n", "did you mean 'group'"),
         ("name: a\nversion: 1.0.0\nsplit: 3\n", "split must be keys with values"),
         ("name: a\nversion: 1.0.0\nsplit: {shares: {train: x}}\n", "shares.train"),

@@ -204,7 +204,7 @@ def test_a_list_that_holds_itself_a_billion_times_is_refused_at_once(tmp_path):
     )
     for text in (lists, "success: &a [*a]\n", "features: &a {x: *a}\n"):
         file = write_mapping(tmp_path, text + ARM_MAPPING)
-        with pytest.raises(UserError, match=r"more than 20,000 values|is no YAML"):
+        with pytest.raises(UserError, match=r"20,000 values|is no YAML|written twice"):
             load_mapping(file)
 
 

@@ -16,7 +16,13 @@ from thresher.pipelines.ingest.delimited_pictures import (
     frames_column,
 )
 from thresher.pipelines.ingest.guarded_table import GuardedTable
-from thresher.pipelines.ingest.line_blocks import Block, blocks, text_start, text_stop
+from thresher.pipelines.ingest.line_blocks import (
+    Block,
+    blocks,
+    likely_delimiter,
+    text_start,
+    text_stop,
+)
 from thresher.pipelines.ingest.picture_columns import PictureOption
 from thresher.pipelines.ingest.recording import (
     Contents,
@@ -35,11 +41,17 @@ from thresher.pipelines.ingest.table_rules import (
     telling_damage,
 )
 from thresher.pipelines.ingest.text_ahead import ReadAhead
-from thresher.pipelines.ingest.text_kinds import ARROW_KINDS, NUMBERS, kind_of
+from thresher.pipelines.ingest.text_kinds import (
+    ARROW_KINDS,
+    NUMBERS,
+    has_decimal_commas,
+    kind_of,
+)
 from thresher.pipelines.ingest.text_rows import (
     REFUSE,
     REMEDY,
     SKIP,
+    Dialect,
     csv_cells,
     csv_columns,
     json_rows,
@@ -53,6 +65,7 @@ from thresher.pipelines.ingest.whole_numbers import may_be_rounded
 _CSV = {".csv": ",", ".tsv": "\t", ".txt": ","}
 _JSON = (".jsonl", ".ndjson")
 _DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "space": " ", "pipe": "|"}
+_DECIMALS = {"point": ".", "comma": ","}
 _SAMPLE_ROWS = 2000
 # Counting means reading: half a second for this much.
 _COUNTED_BYTES = 64 << 20
@@ -87,7 +100,8 @@ class DelimitedReader:
         "episode",  # column that says which episode a row is of
         "clock",  # column that holds the time of each row
         "clock_unit",  # s, ms, us or ns
-        "delimiter",  # comma, semicolon, tab, space or pipe
+        "delimiter",  # comma, semicolon, tab, space or pipe; guessed by the header
+        "decimal",  # point (as if not given) or comma: what decimals stand behind
         "missing",  # refuse (as if not given), or skip: fields at different times
         "pictures",  # columns of picture files, joined by commas; guessed if not given
         "frames",  # VIDEO:FRAME, columns of a video's path and a frame's number in it
@@ -112,7 +126,8 @@ class DelimitedReader:
                 "choice of option missing", self._missing, [REFUSE, SKIP]
             )
         self._is_json = path.suffix.lower() in _JSON
-        self._delimiter = self._chosen_delimiter()
+        self._notes: list[str] = []
+        self._dialect = Dialect(self._chosen_delimiter(), self._chosen_decimal())
         self._start, self._first_line = text_start(path), 1
         self._stop = text_stop(path)
         self._names: list[str] = []
@@ -121,7 +136,7 @@ class DelimitedReader:
         for name in filter(None, [options.get("episode"), options.get("clock")]):
             check_fields(path, [name], self._names)
         self._video, self._frame = self._frame_columns()
-        self._ahead = ReadAhead(path, self._names, self._delimiter, self._stop)
+        self._ahead = ReadAhead(path, self._names, self._dialect, self._stop)
         self._wanted = _Wanted()
 
     @staticmethod
@@ -131,11 +146,22 @@ class DelimitedReader:
 
     def _chosen_delimiter(self) -> str:
         said = self._options.get("delimiter")
-        if said is None:
-            return _CSV.get(self.path.suffix.lower(), ",")
-        if said not in _DELIMITERS:
-            raise unknown_name("choice of option delimiter", said, _DELIMITERS)
-        return _DELIMITERS[said]
+        if said is not None:
+            if said not in _DELIMITERS:
+                raise unknown_name("choice of option delimiter", said, _DELIMITERS)
+            return _DELIMITERS[said]
+        usual = _CSV.get(self.path.suffix.lower(), ",")
+        guessed = usual if self._is_json else likely_delimiter(self.path, usual)
+        if guessed != usual:
+            (name,) = (n for n, sign in _DELIMITERS.items() if sign == guessed)
+            self._notes.append(f"its header says delimiter={name}")
+        return guessed
+
+    def _chosen_decimal(self) -> str:
+        said = self._options.get("decimal", "point")
+        if said not in _DECIMALS:
+            raise unknown_name("choice of option decimal", said, _DECIMALS)
+        return _DECIMALS[said]
 
     def _frame_columns(self) -> tuple[str, str]:
         said = self._options.get("frames", "")
@@ -153,12 +179,16 @@ class DelimitedReader:
         if not self._is_json:
             ends = block.starts
             header = block.data[: int(ends[1]) - block.offset]
-            self._names = csv_columns(self.path, header, self._delimiter)
+            self._names = csv_columns(self.path, header, self._dialect.delimiter)
             self._start, self._first_line = int(ends[1]), 2
             lines = block.data.splitlines(keepends=True)[1 : _SAMPLE_ROWS + 1]
             block = Block(2, self._start, b"".join(lines))
         for name, values in self._sample_cells(block).items():
-            self._kinds[name] = kind_of(values)
+            self._kinds[name] = kind_of(values, self._dialect.decimal)
+            if self._kinds[name] == "text" and has_decimal_commas(values):
+                self._notes.append(
+                    f"{name!r} holds texts, or numbers with --option decimal=comma"
+                )
         self._names = self._names or list(self._kinds)
 
     def _sample_cells(self, block: Block) -> dict[str, list[Any]]:
@@ -172,7 +202,7 @@ class DelimitedReader:
         if not block.data:
             return {name: [] for name in self._names}
         texts = {name: pa.string() for name in self._names}
-        cells = csv_cells(self.path, block, self._names, texts, self._delimiter)
+        cells = csv_cells(self.path, block, self._names, texts, self._dialect)
         return {name: column.to_pylist() for name, column in cells.items()}
 
     def contents(self) -> Contents:
@@ -180,7 +210,9 @@ class DelimitedReader:
         is_small = self._stop - self._start <= _COUNTED_BYTES
         places = list(self.pointers()) if is_small else []
         rows = sum(place.rows for place in places) if is_small else -1
-        notes = () if is_small else ("too large for its rows to be counted here",)
+        notes = list(self._notes)
+        if not is_small:
+            notes.append("too large for its rows to be counted here")
         fields = [
             FieldInfo(
                 name,
@@ -331,7 +363,7 @@ class DelimitedReader:
         parts: dict[str, list[pa.Array]] = {name: [] for name in kinds}
         for block in blocks(self.path, start, stop, line) if kinds else ():
             budget.spend(len(block.data), "its rows")
-            found = csv_cells(self.path, block, self._names, kinds, self._delimiter)
+            found = csv_cells(self.path, block, self._names, kinds, self._dialect)
             for name in kinds:
                 parts[name].append(found[name])
         return {name: _alike(p) for name, p in parts.items() if p}
@@ -354,7 +386,7 @@ class DelimitedReader:
             return row_times(count)
         unit = self._options.get("clock_unit", "s")
         if unit == "s" and not self._is_json:
-            exact = nanoseconds_of_texts(cells[clock])
+            exact = nanoseconds_of_texts(cells[clock], self._dialect)
             if exact is not None:
                 return exact
         values, _ = self._values(clock, cells, line, REFUSE)
@@ -366,7 +398,9 @@ class DelimitedReader:
         if self._is_json:
             return numbers_of_values(self.path, name, cells[name], line, missing)
         if self._kinds.get(name) in NUMBERS:
-            return numbers_of_cells(self.path, name, cells[name], line, missing)
+            return numbers_of_cells(
+                self.path, name, cells[name], line, missing, self._dialect
+            )
         texts = np.empty(len(cells[name]), dtype=object)
         texts[:] = cells[name].to_pylist()
         if missing == SKIP:

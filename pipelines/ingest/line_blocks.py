@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Union
@@ -18,6 +19,9 @@ BLOCK_BYTES = 8 << 20
 _LONGEST_LINE = 16 << 20
 _TAIL_BYTES = 4096
 _BOM = b"\xef\xbb\xbf"
+_DELIMITERS = (",", ";", "\t", "|")
+_LONGEST_HEADER = 1 << 20
+_QUOTED = re.compile('"[^"]*"')
 _OTHER_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -72,6 +76,19 @@ def text_stop(path: Path) -> int:
     # One line end belongs to the last line.
     end = tail[len(kept) :].find(b"\n") + 1
     return size - len(tail) + len(kept) + end
+
+
+def likely_delimiter(path: Path, usual: str) -> str:
+    """Returns what divides the names in a header: the usual sign if it is there at all.
+
+    Else it is whichever of the others is there most often.
+    """
+    with open(path, "rb") as file:
+        head = file.readline(_LONGEST_HEADER).decode("utf-8", "replace")
+    plain = _QUOTED.sub("", head)
+    counts = {sign: plain.count(sign) for sign in _DELIMITERS}
+    best = max(_DELIMITERS, key=lambda sign: counts[sign])
+    return usual if usual in plain or not counts[best] else best
 
 
 def blocks(

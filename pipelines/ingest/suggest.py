@@ -128,6 +128,7 @@ class _Suggestion:
             "# Who acted: random, scripted, teleoperated, learned or intervention.",
             "behaviour: {kind: unknown}",
         ]
+        lines[2:2] = [f"# Note: {' '.join(n.split())}" for n in self._contents.notes]
         source = {"format": self._format} if self._format else {}
         if self._options or source:
             said = {**source, **({"options": self._options} if self._options else {})}

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from thresher.pipelines.ingest.line_blocks import BLOCK_BYTES, Block, blocks
 from thresher.pipelines.ingest.recording import DamagedRecordingError
-from thresher.pipelines.ingest.text_rows import csv_cells, strict_csv_cells
+from thresher.pipelines.ingest.text_rows import Dialect, csv_cells, strict_csv_cells
 from thresher.pipelines.ingest.whole_numbers import may_be_rounded
 
 # Numbers without a gap are NumPy's from the start, which slices in no time.
@@ -65,17 +65,17 @@ class ReadAhead:
     """
 
     def __init__(
-        self, path: Path, names: Sequence[str], delimiter: str, stop: int
+        self, path: Path, names: Sequence[str], dialect: Dialect, stop: int
     ) -> None:
         """Remembers the table.
 
         Args:
           path: The file.
           names: All columns.
-          delimiter: Between cells.
+          dialect: How its cells are written.
           stop: Where the rows of the file end.
         """
-        self._path, self._names, self._delimiter = path, names, delimiter
+        self._path, self._names, self._dialect = path, names, dialect
         self._end = stop
         self._kinds: Mapping[str, pa.DataType] = {}
         self._windows: deque[_Window] = deque(maxlen=_MOST_WINDOWS)
@@ -103,7 +103,7 @@ class ReadAhead:
                 cells = self._parsed(block)
                 if cells is not None:
                     return cells[column]
-        return csv_cells(self._path, block, self._names, kinds, self._delimiter)[column]
+        return csv_cells(self._path, block, self._names, kinds, self._dialect)[column]
 
     def cells(
         self, line: int, start: int, stop: int, kinds: Mapping[str, pa.DataType]
@@ -186,7 +186,7 @@ class ReadAhead:
         """Keeps the columns of a block; nothing where any cell is not as expected."""
         try:
             cells = strict_csv_cells(
-                self._path, block, self._names, self._kinds, self._delimiter
+                self._path, block, self._names, self._kinds, self._dialect
             )
         except (DamagedRecordingError, pa.ArrowInvalid):
             self._tried = int(block.starts[-1])

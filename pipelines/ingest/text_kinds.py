@@ -16,9 +16,16 @@ ARROW_KINDS = {"number": pa.float64(), "whole number": pa.int64()}
 _TRUTHS = ("true", "false")
 
 
-def kind_of(values: Sequence[Any]) -> str:
-    """Returns what a column holds, by its first values."""
+def kind_of(values: Sequence[Any], decimal: str = ".") -> str:
+    """Returns what a column holds, by its first values.
+
+    Args:
+      values: Texts, or values of JSON.
+      decimal: Before the decimals of numbers that are texts: '.' or ','.
+    """
     told = [v for v in values if v is not None and v not in EMPTY]
+    if decimal != "." and any(isinstance(v, str) and decimal in v for v in told):
+        told = [_pointed(v, decimal) for v in told]
     if told and all(isinstance(v, str) and looks_like_file(v) for v in told):
         return "picture"
     if not all(not isinstance(v, str) or _is_number(v) for v in told):
@@ -29,6 +36,19 @@ def kind_of(values: Sequence[Any]) -> str:
     if told and all(isinstance(v, str) and v.strip().lower() in _TRUTHS for v in told):
         return "truth"
     return "number"
+
+
+def has_decimal_commas(values: Sequence[Any]) -> bool:
+    """Whether values are numbers if a comma stands before their decimals."""
+    told = [v for v in values if v is not None and v not in EMPTY]
+    is_text = all(isinstance(v, str) for v in told)
+    return is_text and any("," in v for v in told) and kind_of(told, ",") == "number"
+
+
+def _pointed(value: Any, decimal: str) -> Any:
+    if not isinstance(value, str) or "." in value:
+        return value
+    return value.replace(decimal, ".")
 
 
 def _is_whole(text: str) -> bool:

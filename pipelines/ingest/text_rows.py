@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
 import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +31,28 @@ SKIP, REFUSE = "skip", "refuse"
 _MOST_COLUMNS = 20_000
 # What programs write where a number is missing.
 EMPTY = ("", "nan", "NaN", "NAN", "null", "None", "NA", "N/A")
+
+
+@dataclasses.dataclass(frozen=True)
+class Dialect:
+    """How the cells of a CSV file are written.
+
+    Attributes:
+      delimiter: Between them.
+      decimal: Before the decimals of a number: '.' or ','.
+    """
+
+    delimiter: str = ","
+    decimal: str = "."
+
+    def pointed(self, texts: pa.Array) -> pa.Array:
+        """Returns numbers as texts with a point; what has one already is none then."""
+        if self.decimal == ".":
+            return texts
+        return pc.replace_substring(pc.replace_substring(texts, ".", "?"), ",", ".")
+
+
+POINTED = Dialect()
 
 
 def csv_columns(path: Path, line: bytes, delimiter: str) -> list[str]:
@@ -64,7 +87,7 @@ def csv_cells(
     block: Block,
     names: Sequence[str],
     kinds: Mapping[str, pa.DataType],
-    delimiter: str,
+    dialect: Dialect,
 ) -> dict[str, pa.Array]:
     """Returns wanted columns of a block, a line each; empty numbers are null.
 
@@ -74,17 +97,17 @@ def csv_cells(
       names: All columns of the file.
       kinds: The wanted ones, and what they hold; numbers that turn out to be none make
         a column of texts.
-      delimiter: Between cells.
+      dialect: How its cells are written.
 
     Raises:
       DamagedRecordingError: A line has another number of cells than the header.
     """
     try:
-        return strict_csv_cells(path, block, names, kinds, delimiter)
+        return strict_csv_cells(path, block, names, kinds, dialect)
     except pa.ArrowInvalid:
         # Whatever is no number is found, with its line, among the texts.
         texts = {name: pa.string() for name in kinds}
-        return strict_csv_cells(path, block, names, texts, delimiter)
+        return strict_csv_cells(path, block, names, texts, dialect)
 
 
 def strict_csv_cells(
@@ -92,7 +115,7 @@ def strict_csv_cells(
     block: Block,
     names: Sequence[str],
     kinds: Mapping[str, pa.DataType],
-    delimiter: str,
+    dialect: Dialect,
 ) -> dict[str, pa.Array]:
     """Returns what `csv_cells` does, all of it of the kinds that were asked for.
 
@@ -101,7 +124,7 @@ def strict_csv_cells(
       pyarrow.ArrowInvalid: A cell is of another kind.
     """
     _refuse_blank(path, block)
-    table = _parsed(path, block, names, kinds, delimiter)
+    table = _parsed(path, block, names, kinds, dialect)
     if kinds and table.num_rows != block.lines:
         where = f"lines {block.first_line}-{block.first_line + block.lines - 1}"
         rule = (
@@ -116,14 +139,14 @@ def _parsed(
     block: Block,
     names: Sequence[str],
     kinds: Mapping[str, pa.DataType],
-    delimiter: str,
+    dialect: Dialect,
 ) -> pa.Table:
     """Parses a block; a ragged line is told, a cell of another kind is ArrowInvalid."""
     if len(block.data) > 2 * _PART_BYTES and b'"' not in block.data:
         # Cut at line feeds, which none is in a cell where nothing is quoted. Errors are
         # left to the whole, which knows the number of the line.
         with contextlib.suppress(pa.ArrowInvalid):
-            return _read(block, names, kinds, delimiter, None)
+            return _read(block, names, kinds, dialect, None)
     ragged: list[tuple[int, int]] = []
 
     def note(row: Any) -> str:
@@ -131,7 +154,7 @@ def _parsed(
         return "error"
 
     try:
-        return _read(block, names, kinds, delimiter, note)
+        return _read(block, names, kinds, dialect, note)
     except pa.ArrowInvalid as error:
         if not ragged and not all(pa.types.is_string(k) for k in kinds.values()):
             raise
@@ -147,7 +170,7 @@ def _read(
     block: Block,
     names: Sequence[str],
     kinds: Mapping[str, pa.DataType],
-    delimiter: str,
+    dialect: Dialect,
     note: Optional[Callable[[Any], str]],
 ) -> pa.Table:
     """Parses a block, in parts and on all processors if nobody asks for ragged rows."""
@@ -159,13 +182,16 @@ def _read(
             block_size=_PART_BYTES if note is None else len(block.data) + 1,
         ),
         parse_options=pacsv.ParseOptions(
-            delimiter=delimiter, invalid_row_handler=note, ignore_empty_lines=False
+            delimiter=dialect.delimiter,
+            invalid_row_handler=note,
+            ignore_empty_lines=False,
         ),
         convert_options=pacsv.ConvertOptions(
             include_columns=list(kinds),
             column_types=dict(kinds),
             null_values=list(EMPTY),
             strings_can_be_null=False,
+            decimal_point=dialect.decimal,
         ),
     )
 
@@ -209,6 +235,7 @@ def numbers_of_cells(
     cells: Union[pa.Array, np.ndarray],
     first_line: int,
     missing: str,
+    dialect: Dialect = POINTED,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the numbers of a column, and which rows have one.
 
@@ -218,6 +245,7 @@ def numbers_of_cells(
       cells: [N] numbers, with nulls or without, or texts.
       first_line: Of the first cell.
       missing: 'refuse' or 'skip': what an empty cell or a NaN does.
+      dialect: How numbers are written that are texts.
 
     Returns:
       int64, float64 or bool [M], and bool [N] with M true.
@@ -241,9 +269,9 @@ def numbers_of_cells(
     if not is_text:
         # A copy, for the cells may be some of many that are held until it is gone.
         return np.array(kept.to_numpy(zero_copy_only=False)), there
-    values = _cast(kept)
+    values = _cast(dialect.pointed(kept))
     if values is None:
-        row = _first_wrong(kept)
+        row = _first_wrong(dialect.pointed(kept))
         line = first_line + int(np.flatnonzero(there)[row])
         rule = f"{name} is {kept[row].as_py()!r}, which is no number"
         raise damaged(path, f"line {line}", rule, REMEDY)
@@ -280,14 +308,17 @@ def _first_wrong(texts: pa.Array) -> int:
     return 0
 
 
-def nanoseconds_of_texts(texts: pa.Array) -> Optional[np.ndarray]:
+def nanoseconds_of_texts(
+    texts: pa.Array, dialect: Dialect = POINTED
+) -> Optional[np.ndarray]:
     """Returns int64 nanoseconds of seconds written as decimals, to the last digit.
 
     A float64 of seconds since 1970 is up to 120 ns off; None where a text is no plain
     decimal with at most nine places.
     """
     try:
-        exact = pc.utf8_trim_whitespace(texts).cast(pa.decimal128(20, 9))
+        plain = dialect.pointed(pc.utf8_trim_whitespace(texts))
+        exact = plain.cast(pa.decimal128(20, 9))
         whole = pc.multiply(exact, pa.scalar(1_000_000_000, pa.decimal128(10, 0)))
         return np.asarray(whole.cast(pa.int64()).to_numpy(zero_copy_only=False))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):

@@ -13,6 +13,13 @@ from thresher.pipelines.plain_yaml import read_plain_yaml
 # In nanoseconds, no clock counts further.
 _MOST = 1e18
 _MOST_SHOWN = 200
+# Keys that look as if they stood by themselves, by the table that they stand in.
+_INSIDE = {
+    **dict.fromkeys(("success_values", "failure_values"), "success"),
+    **dict.fromkeys(("open_end", "carry", "min_steps", "max_bytes"), "episodes"),
+    **dict.fromkeys(("late", "timestamp", "max_gap_seconds"), "clock"),
+    "given_with": "reward",
+}
 _KINDS: dict[str, tuple[type, ...]] = {
     "a text": (str,),
     "a number": (int, float),
@@ -146,9 +153,10 @@ class Keys:
         """Refuses keys that nobody took, with the near matches."""
         for key in self._table:
             if key not in self._known:
-                near = difflib.get_close_matches(str(key), self._known, n=1)
+                known = list(dict.fromkeys(self._known))
+                near = difflib.get_close_matches(str(key), known, n=1)
                 hint = f"did you mean {near[0]!r}? " if near else ""
-                raise self.error(
-                    str(key),
-                    f"is not a key here; {hint}known: {', '.join(self._known)}",
-                )
+                if key in _INSIDE:
+                    hint = f"it stands inside {_INSIDE[key]}: {{{key}: …}}; "
+                rule = f"is not a key here; {hint}known: {', '.join(known)}"
+                raise self.error(str(key), rule)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -163,7 +163,8 @@ def _leaf(topic: str, name: str, value: Any) -> FieldInfo:
             note = (
                 f"{len(value)} entries of: {parts}; choose one with [0] or [key=value]"
             )
-        return FieldInfo(name, type(value).__name__, None, note=note)
+        kind = "list" if isinstance(value, Sequence) else type(value).__name__
+        return FieldInfo(name, kind, None, note=note)
     if isinstance(read, bytes):
         return FieldInfo(name, sniff(read), picture_shape(read), is_image=True)
     if isinstance(read, np.ndarray):
@@ -175,7 +176,9 @@ def _leaf(topic: str, name: str, value: Any) -> FieldInfo:
 
 
 def _of_records(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and bool(field_names(value[0]))
+    # A protobuf message's lists are sequences of a type of their own.
+    is_list = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+    return is_list and bool(value) and bool(field_names(value[0]))
 
 
 def _flat_size(topic: str, name: str, value: Any) -> int:

@@ -179,6 +179,19 @@ def test_what_is_no_mapping_is_named(tmp_path, text, message):
         load_mapping(write_mapping(tmp_path, text))
 
 
+@pytest.mark.parametrize(
+    ("key", "table"),
+    [("success_values", "success"), ("open_end", "episodes"), ("late", "clock")],
+)
+def test_a_key_that_stands_a_table_too_high_is_told_where_it_belongs(
+    tmp_path, key, table
+):
+    with pytest.raises(UserError, match=f"stands inside {table}: ") as caught:
+        _load(tmp_path, **{key: "x"})
+    known = str(caught.value).partition("known: ")[2].split(", ")
+    assert len(known) == len(set(known)) > 10
+
+
 def test_a_mapping_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UserError, match="cannot read the mapping"):
         load_mapping(tmp_path / "none.yaml")

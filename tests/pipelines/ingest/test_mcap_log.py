@@ -301,3 +301,19 @@ def test_contents_tell_counts_rates_gaps_and_fields(tmp_path):
     assert fields["/state.mode"].type == "str"
     assert fields["/state"].largest_gap_seconds == pytest.approx(1.6)
     assert fields["/state"].rate_hz == pytest.approx(9 / 2.4)
+
+
+def test_lists_of_protobuf_messages_say_how_one_is_chosen(tmp_path):
+    from google.protobuf.descriptor_pb2 import DescriptorProto
+    from mcap_protobuf.writer import Writer
+
+    message = DescriptorProto(name="arm")
+    message.field.add(name="elbow", number=1)
+    with open(tmp_path / "a.mcap", "wb") as file:
+        writer = Writer(file)
+        writer.write_message("/pb", message, at(0), at(0))
+        writer.finish()
+    fields = {f.name: f for f in McapLog(tmp_path / "a.mcap", {}).contents().fields}
+    assert fields["/pb.field"].type == "list"
+    assert "entries of: name, " in fields["/pb.field"].note
+    assert "[key=value]" in fields["/pb.field"].note

@@ -25,6 +25,8 @@ NO_FIELD = "without any of the fields asked for"
 _VALUE_BYTES = 120
 # Too few to be an episode, on the far side of a jump of the clock.
 _STRAY_TICKS = 2
+# Enough to go and look; a topic may have a million messages that nobody can read.
+_MOST_PROBLEMS = 20
 
 
 @dataclasses.dataclass
@@ -108,11 +110,12 @@ class Cutter:
         else:
             # A lost stretch is no message.
             self._ledger.read -= 1
-        if self._open is not None:
-            self._open.problems.append(f"unreadable: {where}")
-        elif not self._has_starts:
-            # What is lost would have been of the episode that comes.
-            self._lost.append(f"unreadable: {where}")
+        if self._open is None and self._has_starts:
+            return
+        # What is lost before an episode would have been of the one that comes.
+        problems = self._lost if self._open is None else self._open.problems
+        if len(problems) < _MOST_PROBLEMS:
+            problems.append(f"unreadable: {where}")
 
     def _one(self, message: Message) -> Iterator[Piece]:
         if self._jumps(message.time_ns):

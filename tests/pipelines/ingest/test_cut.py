@@ -236,6 +236,15 @@ def test_an_unreadable_message_sets_its_episode_aside_and_no_other(tmp_path):
     assert ledger.notes == ["message 2: broken"]
 
 
+@pytest.mark.parametrize("lost", [1, 100])
+def test_what_is_unreadable_before_an_episode_is_of_it(tmp_path, lost):
+    log = Log(_steps(0, 200), problems=range(lost))
+    results, ledger = _convert(tmp_path, log)
+    assert [len(result.reasons) for result in results] == [min(lost, 20)]
+    assert results[0].reasons[0] == "unreadable: message 0: broken"
+    assert ledger.dropped["unreadable"] == lost
+
+
 def test_an_episode_too_large_for_memory_is_refused_and_let_go(tmp_path):
     rows = [("/q", k, np.zeros(100)) for k in range(400)]
     rows += [("/m", 400, 1), *_steps(0, 3, start=401)]

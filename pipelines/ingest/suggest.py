@@ -206,7 +206,8 @@ class _Suggestion:
         ]
         if languages:
             lines.append(f"language: {{field: {_quoted(languages[0].name)}}}")
-        lines += self._success()
+        success = self._success()
+        lines += success or self._where_success_may_be()
         endings = sorted(filter(is_ending, fields), key=lambda f: "done" in f.name)
         if endings:
             lines += [
@@ -216,15 +217,15 @@ class _Suggestion:
             ]
         if self._rewards:
             return [*lines, f"reward: {{field: {_quoted(self._rewards[0].name)}}}"]
-        is_said = any(line.startswith("success:") for line in lines)
         return [
             *lines,
             "# Rewards are made of success, or left out (none), and success with them.",
-            f"reward: {'success' if is_said else 'none'}",
+            f"reward: {'success' if success else 'none'}",
             "",
         ]
 
     def _success(self) -> list[str]:
+        """Returns where success is said; nothing if nothing looks like it."""
         said = [f for f in self._contents.fields if is_success(f)]
         named = [name for name in self._contents.attributes if is_success_name(name)]
         if said:
@@ -234,6 +235,9 @@ class _Suggestion:
             ]
         if named:
             return [f"success: {{attribute: {_quoted(named[0])}}}"]
+        return []
+
+    def _where_success_may_be(self) -> list[str]:
         return [
             "# Where success is said: {field: F}, {attribute: A}, or yes or no for",
             "# all; attributes are:",

@@ -24,7 +24,7 @@ def kind_of(values: Sequence[Any], decimal: str = ".") -> str:
       decimal: Before the decimals of numbers that are texts: '.' or ','.
     """
     told = [v for v in values if v is not None and v not in EMPTY]
-    if decimal != "." and any(isinstance(v, str) and decimal in v for v in told):
+    if decimal != ".":
         told = [_pointed(v, decimal) for v in told]
     if told and all(isinstance(v, str) and looks_like_file(v) for v in told):
         return "picture"

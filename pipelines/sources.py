@@ -126,10 +126,11 @@ def _gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """Yields many small tables as fewer large ones: one block of Parquet each."""
     pending: list[pa.Table] = []
     for table in tables:
-        pending.append(table)
-        if sum(part.num_rows for part in pending) >= ROW_GROUP_ROWS:
+        rows = sum(part.num_rows for part in pending) + table.num_rows
+        if pending and rows > ROW_GROUP_ROWS:
             yield _concat(pending)
             pending = []
+        pending.append(table)
     if pending:
         yield _concat(pending)
 

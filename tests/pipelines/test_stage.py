@@ -175,6 +175,22 @@ def test_more_units_than_a_run_takes_are_done_in_waves(tmp_path, options, monkey
     assert _done(units) == list(range(11))
 
 
+@pytest.mark.parametrize(("options", "processes"), [(ONE, 1), (TWO, 2)])
+def test_a_local_run_takes_as_many_units_as_are_worth_one_for_each_process(
+    tmp_path, options, processes, monkeypatch
+):
+    monkeypatch.setattr(stage, "_LOCAL_WAVE_UNITS", 3)
+    waves = []
+    run_wave = stage._run_wave
+    monkeypatch.setattr(
+        stage, "_run_wave", lambda w, o: waves.append(len(w)) or run_wave(w, o)
+    )
+    units = units_in(tmp_path, 7)
+    run_stage("test", units, options)
+    assert _done(units) == list(range(7))
+    assert waves == ([3, 3, 1] if processes == 1 else [6, 1])
+
+
 def test_a_look_at_twenty_thousand_units_is_one_listing(tmp_path, monkeypatch):
     units = [TestUnit(tmp_path, number) for number in range(20_000)]
     for number in range(0, 20_000, 10):

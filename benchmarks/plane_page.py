@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import platform
 import textwrap
@@ -24,7 +23,6 @@ from thresher.benchmarks.plane_rates import (
 )
 from thresher.benchmarks.plane_runs import Results
 from thresher.benchmarks.plane_targets import targets
-from thresher.episodes.run_record import code_revision
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "results" / "dataset_plane.md"
 _PACKAGES = ("tensorflow-datasets", "apache-beam", "tensorflow", "pyarrow", "duckdb")
@@ -42,10 +40,9 @@ def write_page(results: Results) -> None:
 def _head(results: Results) -> str:
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     loads = [one["load_before"] for one in results.all("")]
-    date = datetime.datetime.now(datetime.timezone.utc).date()
     told = (
         f"{os.cpu_count()} processors ({_processor()}), {platform.platform()}, Python "
-        f"{platform.python_version()}, {packages}; code `{code_revision()}`; {date}."
+        f"{platform.python_version()}, {packages}; {_codes(results)}."
     )
     return f"""# The dataset plane, measured
 
@@ -59,6 +56,20 @@ middle. Medians of the repeats. Written by `benchmarks/dataset_plane.py`:
     python -m thresher.benchmarks.dataset_plane all --work runs/dataset_plane
 
 {textwrap.fill(told, _WIDTH, break_long_words=False)}"""
+
+
+def _codes(results: Results) -> str:
+    """Tells which code was measured when; steps may be of different sessions."""
+    steps: dict[tuple[str, str], list[str]] = {}
+    for one in results.all(""):
+        step = one["what"].split("/")[0]
+        found = steps.setdefault((one["date"], one["code"]), [])
+        if step not in found:
+            found.append(step)
+    told = [f"code `{code}`, {date}" for date, code in steps]
+    if len(told) > 1:
+        told = [f"{', '.join(s)}: {text}" for s, text in zip(steps.values(), told)]
+    return "; ".join(told)
 
 
 def _targets(results: Results) -> str:

@@ -9,6 +9,7 @@ what of it was its own.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import os
 import subprocess
@@ -21,6 +22,8 @@ from statistics import median
 from typing import Any
 
 import psutil
+
+from thresher.episodes.run_record import code_revision
 
 SAMPLE_SECONDS = 0.05
 _WORKER = "unit_worker"
@@ -40,7 +43,13 @@ class Results:
         """Returns the record of a name, measured now if it was not before."""
         if what not in self._found:
             load = os.getloadavg()[0]
-            record = {"what": what, **measure(), "load_before": round(load, 2)}
+            record = {
+                "what": what,
+                **measure(),
+                "load_before": round(load, 2),
+                "code": code_revision(),
+                "date": str(datetime.datetime.now(datetime.timezone.utc).date()),
+            }
             self._found[what] = record
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with open(self._path, "a") as file:

@@ -22,6 +22,7 @@ from thresher.episodes.errors import UserError
 from thresher.episodes.files import (
     exchange,
     require_free_space,
+    require_local,
     require_writable,
     sha256_file,
 )
@@ -91,8 +92,9 @@ def build_version(build: Build) -> Version:
       UserError: No logs, logs of different specs, a version of other content under
         the same number, a number that promises less change than there is, another
         build of it under way, too little room, nothing left to write, a version that
-        is to be made from itself.
+        is to be made from itself, an address where a folder is needed.
     """
+    require_local(build.target)
     _require_other_sources(build)
     # Workers are processes of their own, and left as they are.
     map_large_blocks()

@@ -16,13 +16,7 @@ from thresher.pipelines.ingest.delimited_pictures import (
     frames_column,
 )
 from thresher.pipelines.ingest.guarded_table import GuardedTable
-from thresher.pipelines.ingest.line_blocks import (
-    Block,
-    blocks,
-    likely_delimiter,
-    text_start,
-    text_stop,
-)
+from thresher.pipelines.ingest.line_blocks import Block, blocks
 from thresher.pipelines.ingest.picture_columns import PictureOption
 from thresher.pipelines.ingest.recording import (
     Contents,
@@ -41,19 +35,17 @@ from thresher.pipelines.ingest.table_rules import (
     telling_damage,
 )
 from thresher.pipelines.ingest.text_ahead import ReadAhead
-from thresher.pipelines.ingest.text_kinds import (
-    ARROW_KINDS,
-    NUMBERS,
-    has_decimal_commas,
-    kind_of,
+from thresher.pipelines.ingest.text_header import (
+    has_text_name,
+    is_json,
+    text_header,
 )
+from thresher.pipelines.ingest.text_kinds import ARROW_KINDS, NUMBERS
 from thresher.pipelines.ingest.text_rows import (
     REFUSE,
     REMEDY,
     SKIP,
-    Dialect,
     csv_cells,
-    csv_columns,
     json_rows,
     nanoseconds_of_texts,
     numbers_of_cells,
@@ -62,11 +54,6 @@ from thresher.pipelines.ingest.text_rows import (
 from thresher.pipelines.ingest.text_runs import AGAIN, Run, changes, parsed_position
 from thresher.pipelines.ingest.whole_numbers import may_be_rounded
 
-_CSV = {".csv": ",", ".tsv": "\t", ".txt": ","}
-_JSON = (".jsonl", ".ndjson")
-_DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "space": " ", "pipe": "|"}
-_DECIMALS = {"point": ".", "comma": ","}
-_SAMPLE_ROWS = 2000
 # Counting means reading: half a second for this much.
 _COUNTED_BYTES = 64 << 20
 _FIRST_BYTES = 1 << 20
@@ -125,43 +112,19 @@ class DelimitedReader:
             raise unknown_name(
                 "choice of option missing", self._missing, [REFUSE, SKIP]
             )
-        self._is_json = path.suffix.lower() in _JSON
-        self._notes: list[str] = []
-        self._dialect = Dialect(self._chosen_delimiter(), self._chosen_decimal())
-        self._start, self._first_line = text_start(path), 1
-        self._stop = text_stop(path)
-        self._names: list[str] = []
-        self._kinds: dict[str, str] = {}
-        self._sample()
+        self._header = text_header(path, options)
+        self._names = self._header.names
         for name in filter(None, [options.get("episode"), options.get("clock")]):
             check_fields(path, [name], self._names)
         self._video, self._frame = self._frame_columns()
-        self._ahead = ReadAhead(path, self._names, self._dialect, self._stop)
+        header = self._header
+        self._ahead = ReadAhead(path, self._names, header.dialect, header.stop)
         self._wanted = _Wanted()
 
     @staticmethod
     def recognises(path: Path) -> bool:
         """Whether a file's name ends as such files' do; its bytes have no magic."""
-        return path.is_file() and path.suffix.lower() in (*_CSV, *_JSON)
-
-    def _chosen_delimiter(self) -> str:
-        said = self._options.get("delimiter")
-        if said is not None:
-            if said not in _DELIMITERS:
-                raise unknown_name("choice of option delimiter", said, _DELIMITERS)
-            return _DELIMITERS[said]
-        usual = _CSV.get(self.path.suffix.lower(), ",")
-        guessed = usual if self._is_json else likely_delimiter(self.path, usual)
-        if guessed != usual:
-            (name,) = (n for n, sign in _DELIMITERS.items() if sign == guessed)
-            self._notes.append(f"its header says delimiter={name}")
-        return guessed
-
-    def _chosen_decimal(self) -> str:
-        said = self._options.get("decimal", "point")
-        if said not in _DECIMALS:
-            raise unknown_name("choice of option decimal", said, _DECIMALS)
-        return _DECIMALS[said]
+        return path.is_file() and has_text_name(path)
 
     def _frame_columns(self) -> tuple[str, str]:
         said = self._options.get("frames", "")
@@ -171,52 +134,19 @@ class DelimitedReader:
         check_fields(self.path, [name for name in (video, frame) if name], self._names)
         return video, frame
 
-    def _sample(self) -> None:
-        """Learns the columns, and which of them hold numbers, from the first rows."""
-        block = next(blocks(self.path, self._start, self._stop, 1), None)
-        if block is None:
-            raise damaged(self.path, "line 1", "there is no line in it", "leave it out")
-        if not self._is_json:
-            ends = block.starts
-            header = block.data[: int(ends[1]) - block.offset]
-            self._names = csv_columns(self.path, header, self._dialect.delimiter)
-            self._start, self._first_line = int(ends[1]), 2
-            lines = block.data.splitlines(keepends=True)[1 : _SAMPLE_ROWS + 1]
-            block = Block(2, self._start, b"".join(lines))
-        for name, values in self._sample_cells(block).items():
-            self._kinds[name] = kind_of(values, self._dialect.decimal)
-            if self._kinds[name] == "text" and has_decimal_commas(values):
-                self._notes.append(
-                    f"{name!r} holds texts, or numbers with --option decimal=comma"
-                )
-        self._names = self._names or list(self._kinds)
-
-    def _sample_cells(self, block: Block) -> dict[str, list[Any]]:
-        if self._is_json:
-            head = b"".join(block.data.splitlines(keepends=True)[:_SAMPLE_ROWS])
-            found: dict[str, list[Any]] = {}
-            for row in json_rows(self.path, Block(1, self._start, head)):
-                for name, value in row.items():
-                    found.setdefault(name, []).append(value)
-            return found
-        if not block.data:
-            return {name: [] for name in self._names}
-        texts = {name: pa.string() for name in self._names}
-        cells = csv_cells(self.path, block, self._names, texts, self._dialect)
-        return {name: column.to_pylist() for name, column in cells.items()}
-
     def contents(self) -> Contents:
         """Returns the columns, and how many episodes and rows there are."""
-        is_small = self._stop - self._start <= _COUNTED_BYTES
+        kinds = self._header.kinds
+        is_small = self._header.stop - self._header.start <= _COUNTED_BYTES
         places = list(self.pointers()) if is_small else []
         rows = sum(place.rows for place in places) if is_small else -1
-        notes = list(self._notes)
+        notes = list(self._header.notes)
         if not is_small:
             notes.append("too large for its rows to be counted here")
         fields = [
             FieldInfo(
                 name,
-                "number" if self._kinds[name] in NUMBERS else self._kinds[name],
+                "number" if kinds[name] in NUMBERS else kinds[name],
                 None if self._is_picture(name) else (),
                 rows if self._missing == REFUSE else -1,
                 is_image=self._is_picture(name),
@@ -231,7 +161,7 @@ class DelimitedReader:
             return True
         if "pictures" in self._options:
             return name in [n.strip() for n in self._options["pictures"].split(",")]
-        return self._kinds.get(name) == "picture"
+        return self._header.kinds.get(name) == "picture"
 
     def pointers(self) -> Iterator[SegmentPointer]:
         """Yields runs of rows with the same episode; without a column, all rows.
@@ -241,7 +171,7 @@ class DelimitedReader:
         """
         column = self._options.get("episode")
         seen: set[str] = set()
-        run = Run(self._first_line, self._start)
+        run = Run(self._header.first_line, self._header.start)
         with telling_damage(self.path, "", REMEDY):
             for block in self._blocks():
                 starts = block.starts
@@ -256,17 +186,18 @@ class DelimitedReader:
                 run = dataclasses.replace(run, after=after, stop=int(starts[-1]))
         if run.after > run.line:
             # A last line without its end was given one, which is not in the file.
-            yield run.pointer(run.after, min(run.stop, self._stop), seen)
+            yield run.pointer(run.after, min(run.stop, self._header.stop), seen)
 
     def _blocks(self) -> Iterator[Block]:
         # Reading says which columns are wanted, so the first block, which is listed
         # before, is a small one.
+        header = self._header
         return blocks(
-            self.path, self._start, self._stop, self._first_line, _FIRST_BYTES
+            self.path, header.start, header.stop, header.first_line, _FIRST_BYTES
         )
 
     def _episodes_of(self, block: Block, column: str) -> pa.Array:
-        if self._is_json:
+        if self._header.is_json:
             rows = json_rows(self.path, block)
             return pa.array([str(row.get(column)) for row in rows])
         return self._ahead.listed(block, column)
@@ -280,22 +211,25 @@ class DelimitedReader:
         """
         wanted = self._wanted_for(fields)
         position = pointer.position
-        line, start, stop = parsed_position(position.removesuffix(AGAIN))
+        run = parsed_position(position.removesuffix(AGAIN))
         if position.endswith(AGAIN):
             rule = "its episode's rows are in two places"
             raise damaged(self.path, position, rule, "sort the file by its episode")
         clock, episode = self._options.get("clock"), self._options.get("episode")
         with telling_damage(self.path, position, REMEDY):
             budget = Budget(self.path, position)
-            cells = self._cells(line, start, stop, wanted.kinds, budget)
+            cells = self._cells(run, wanted.kinds, budget)
             count = max((len(values) for values in cells.values()), default=0)
             budget.spend(8 * count, "the clock")
-            times = self._times(cells, clock, count, line, position)
+            times = self._times(cells, clock, count, run.line, position)
             attributes = (
                 {"episode": str(cells[episode][0])} if episode and count else {}
             )
-            if episode and episode in fields and self._kinds[episode] in NUMBERS:
-                cells = {**cells, **self._ahead.whole_numbers(episode, start, stop)}
+            if episode and episode in fields and self._header.kinds[episode] in NUMBERS:
+                cells = {
+                    **cells,
+                    **self._ahead.whole_numbers(episode, run.start, run.stop),
+                }
             # Most columns of most tables, with nothing more to ask.
             plain = {
                 name: cells[name]
@@ -308,7 +242,7 @@ class DelimitedReader:
                 # gone.
                 name: Stream(times, plain[name].copy())
                 if name in plain
-                else self._stream(name, cells, times, line, position, budget)
+                else self._stream(name, cells, times, run.line, position, budget)
                 for name in fields
             }
         return Segment(position, streams, attributes)
@@ -329,23 +263,18 @@ class DelimitedReader:
         return self._wanted
 
     def _cells(
-        self,
-        line: int,
-        start: int,
-        stop: int,
-        kinds: Mapping[str, pa.DataType],
-        budget: Budget,
+        self, run: Run, kinds: Mapping[str, pa.DataType], budget: Budget
     ) -> dict[str, Any]:
-        if not self._is_json:
-            ahead = self._ahead.cells(line, start, stop, kinds)
+        if not self._header.is_json:
+            ahead = self._ahead.cells(run.line, run.start, run.stop, kinds)
             if ahead is not None:
-                budget.spend(stop - start, "its rows")
-            cells = dict(ahead or self._csv_cells(line, start, stop, kinds, budget))
+                budget.spend(run.stop - run.start, "its rows")
+            cells = dict(ahead or self._csv_cells(run, kinds, budget))
             # As they are written, for Arrow may have rounded them.
             again = {n: pa.string() for n in kinds if _may_be_rounded(cells.get(n))}
-            return {**cells, **self._csv_cells(line, start, stop, again, budget)}
+            return {**cells, **self._csv_cells(run, again, budget)}
         parts: dict[str, list[Any]] = {name: [] for name in kinds}
-        for block in blocks(self.path, start, stop, line):
+        for block in blocks(self.path, run.start, run.stop, run.line):
             budget.spend(len(block.data), "its rows")
             for row in json_rows(self.path, block):
                 for name in kinds:
@@ -353,17 +282,16 @@ class DelimitedReader:
         return parts
 
     def _csv_cells(
-        self,
-        line: int,
-        start: int,
-        stop: int,
-        kinds: Mapping[str, pa.DataType],
-        budget: Budget,
+        self, run: Run, kinds: Mapping[str, pa.DataType], budget: Budget
     ) -> dict[str, Any]:
+        if not kinds:
+            return {}
         parts: dict[str, list[pa.Array]] = {name: [] for name in kinds}
-        for block in blocks(self.path, start, stop, line) if kinds else ():
+        for block in blocks(self.path, run.start, run.stop, run.line):
             budget.spend(len(block.data), "its rows")
-            found = csv_cells(self.path, block, self._names, kinds, self._dialect)
+            found = csv_cells(
+                self.path, block, self._names, kinds, self._header.dialect
+            )
             for name in kinds:
                 parts[name].append(found[name])
         return {name: _alike(p) for name, p in parts.items() if p}
@@ -372,7 +300,7 @@ class DelimitedReader:
         # A clock is read digit by digit: see nanoseconds_of_texts.
         if name in (self._options.get("clock"), self._options.get("episode")):
             return pa.string()
-        return ARROW_KINDS.get(self._kinds.get(name, "text"), pa.string())
+        return ARROW_KINDS.get(self._header.kinds.get(name, "text"), pa.string())
 
     def _times(
         self,
@@ -385,8 +313,8 @@ class DelimitedReader:
         if clock is None:
             return row_times(count)
         unit = self._options.get("clock_unit", "s")
-        if unit == "s" and not self._is_json:
-            exact = nanoseconds_of_texts(cells[clock], self._dialect)
+        if unit == "s" and not self._header.is_json:
+            exact = nanoseconds_of_texts(cells[clock], self._header.dialect)
             if exact is not None:
                 return exact
         values, _ = self._values(clock, cells, line, REFUSE)
@@ -395,11 +323,11 @@ class DelimitedReader:
     def _values(
         self, name: str, cells: Mapping[str, Any], line: int, missing: str
     ) -> tuple[np.ndarray, np.ndarray]:
-        if self._is_json:
+        if self._header.is_json:
             return numbers_of_values(self.path, name, cells[name], line, missing)
-        if self._kinds.get(name) in NUMBERS:
+        if self._header.kinds.get(name) in NUMBERS:
             return numbers_of_cells(
-                self.path, name, cells[name], line, missing, self._dialect
+                self.path, name, cells[name], line, missing, self._header.dialect
             )
         texts = np.empty(len(cells[name]), dtype=object)
         texts[:] = cells[name].to_pylist()
@@ -465,4 +393,4 @@ class DelimitedTable(GuardedTable):
         CSV is Arrow's, which never broke over a damaged one and takes as much as there
         is: see docs/results/fuzzed_readers.md.
         """
-        return "frames" in options or path.suffix.lower() in _JSON
+        return "frames" in options or is_json(path)

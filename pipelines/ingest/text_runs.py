@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from typing import Optional
 
@@ -15,6 +16,9 @@ from thresher.pipelines.ingest.recording import SegmentPointer
 
 # Its read refuses it.
 AGAIN = ", of an episode that was before"
+_POSITION = re.compile(
+    r"lines (\d{1,18})-(\d{1,18}), bytes (\d{1,18})-(\d{1,18})", re.ASCII
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,15 +60,14 @@ def changes(
         yield row, cells[row].as_py()
 
 
-def parsed_position(position: str) -> tuple[int, int, int]:
-    """Returns the first line, the first byte and the byte behind the last.
+def parsed_position(position: str) -> Run:
+    """Returns the rows that a position says, of whatever episode.
 
     Raises:
       UserError: It is no position of a text table.
     """
-    lines, _, where = position.partition(", bytes ")
-    first, dash, last = where.partition("-")
-    line = lines.partition(" ")[2].partition("-")[0]
-    if not (dash and first.isdecimal() and last.isdecimal() and line.isdecimal()):
+    found = _POSITION.fullmatch(position)
+    if found is None:
         raise UserError(f"{position!r} is no segment of a text table")
-    return int(line), int(first), int(last)
+    line, last, start, stop = map(int, found.groups())
+    return Run(line, start, after=last + 1, stop=stop)

@@ -76,7 +76,7 @@ def test_questions_are_answered_as_csv(version):
         (("derive", "{version}", "--version", "1"), "not 'major.minor.patch'"),
         (("export", "{version}", "--alignment", "oxo"), "known: oxe"),
         (("export", "{version}", "--data-dir", "s3://bucket"), "s3:/bucket is an"),
-        (("build", "{recipe}", "--data-dir", "gs://bucket/x"), "is an address"),
+        (("build", "{recipe}", "--data-dir", "gs://b"), "gs:/b/a/1.0.0 is an address"),
         (("new", "Bad-Name"), "cannot name a dataset"),
         (("episodes", "{version}", "--columns", "sucess"), "did you mean 'success'"),
         (("build", "{recipe}", "--data-dri", "x"), "did you mean '--data-dir'"),

@@ -219,7 +219,7 @@ class DelimitedReader:
         with telling_damage(self.path, position, REMEDY):
             budget = Budget(self.path, position)
             cells = self._cells(run, wanted.kinds, budget)
-            count = max((len(values) for values in cells.values()), default=0)
+            count = len(next(iter(cells.values()), ()))
             budget.spend(8 * count, "the clock")
             times = self._times(cells, clock, count, run.line, position)
             attributes = (
@@ -228,7 +228,7 @@ class DelimitedReader:
             if episode and episode in fields and self._header.kinds[episode] in NUMBERS:
                 cells = {
                     **cells,
-                    **self._ahead.whole_numbers(episode, run.start, run.stop),
+                    **self._ahead.whole_numbers(episode, run),
                 }
             # Most columns of most tables, with nothing more to ask.
             plain = {
@@ -266,12 +266,12 @@ class DelimitedReader:
         self, run: Run, kinds: Mapping[str, pa.DataType], budget: Budget
     ) -> dict[str, Any]:
         if not self._header.is_json:
-            ahead = self._ahead.cells(run.line, run.start, run.stop, kinds)
+            ahead = self._ahead.cells(run, kinds)
             if ahead is not None:
                 budget.spend(run.stop - run.start, "its rows")
             cells = dict(ahead or self._csv_cells(run, kinds, budget))
             # As they are written, for Arrow may have rounded them.
-            again = {n: pa.string() for n in kinds if _may_be_rounded(cells.get(n))}
+            again = {n: pa.string() for n, c in cells.items() if _may_be_rounded(c)}
             return {**cells, **self._csv_cells(run, again, budget)}
         parts: dict[str, list[Any]] = {name: [] for name in kinds}
         for block in blocks(self.path, run.start, run.stop, run.line):
@@ -366,7 +366,7 @@ class DelimitedReader:
 
 def _may_be_rounded(column: Any) -> bool:
     # NumPy's were asked when they were read ahead.
-    if not (isinstance(column, pa.Array) and pa.types.is_floating(column.type)):
+    if isinstance(column, np.ndarray) or not pa.types.is_floating(column.type):
         return False
     column = column.drop_null() if column.null_count else column
     return may_be_rounded(column.to_numpy(zero_copy_only=False))

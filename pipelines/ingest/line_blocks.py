@@ -42,8 +42,11 @@ class Block:
     @functools.cached_property
     def starts(self) -> np.ndarray:
         """First byte of each line in the file, and the end of the last, [lines + 1]."""
-        ends = np.flatnonzero(np.frombuffer(self.data, np.uint8) == 10) + 1
-        return np.concatenate([[0], ends]).astype(np.int64) + self.offset
+        feeds = np.flatnonzero(np.frombuffer(self.data, np.uint8) == 10)
+        starts = np.empty(len(feeds) + 1, np.int64)
+        starts[0] = self.offset
+        np.add(feeds, self.offset + 1, out=starts[1:])
+        return starts
 
     @property
     def lines(self) -> int:

@@ -8,6 +8,7 @@ nobody lists, the block behind a row that follows the one read before it.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ import pyarrow.compute as pc
 from thresher.pipelines.ingest.line_blocks import BLOCK_BYTES, Block, blocks
 from thresher.pipelines.ingest.recording import DamagedRecordingError
 from thresher.pipelines.ingest.text_rows import Dialect, csv_cells, strict_csv_cells
+from thresher.pipelines.ingest.text_runs import Run
 from thresher.pipelines.ingest.whole_numbers import may_be_rounded
 
 # Numbers without a gap are NumPy's from the start, which slices in no time.
@@ -37,18 +39,19 @@ class _Window:
       cells: Of each column, one a line.
     """
 
-    def __init__(self, starts: np.ndarray, cells: Mapping[str, pa.Array]) -> None:
-        self.starts = starts
+    def __init__(self, block: Block, cells: Mapping[str, pa.Array]) -> None:
+        self.starts = block.starts
+        self._first_line, self._lines = block.first_line, block.lines
         self.cells = {name: _numbers(column) for name, column in cells.items()}
         self._whole_numbers: dict[str, Optional[np.ndarray]] = {}
 
-    def rows(self, start: int, stop: int) -> Optional[slice]:
-        """Returns the rows from one byte on, up to another or the end, or None."""
-        first, last = np.searchsorted(self.starts, [start, stop]).tolist()
-        last = min(last, len(self.starts) - 1)
-        if first >= last or self.starts[first] != start:
+    def rows(self, run: Run) -> Optional[slice]:
+        """Returns those rows of a run that are here from its first on, or None."""
+        first = run.line - self._first_line
+        last = min(run.after - self._first_line, self._lines)
+        if not 0 <= first < last or self.starts[first] != run.start:
             return None
-        return slice(first, last) if self.starts[last] <= stop else None
+        return slice(first, last) if self.starts[last] <= run.stop else None
 
     def whole_numbers(self, name: str) -> Optional[np.ndarray]:
         """Returns a column of texts as int64 [lines], or None if one is no such."""
@@ -80,7 +83,7 @@ class ReadAhead:
         self._kinds: Mapping[str, pa.DataType] = {}
         self._windows: deque[_Window] = deque(maxlen=_MOST_WINDOWS)
         # Where the rows that were found last are, if one window has all of them.
-        self._last: Optional[tuple[int, int, _Window, slice]] = None
+        self._last: Optional[tuple[Run, _Window, slice]] = None
         self._next = -1
         # Up to here a listing went, with nobody reading what it parsed ahead.
         self._listed = 0
@@ -106,70 +109,69 @@ class ReadAhead:
         return csv_cells(self._path, block, self._names, kinds, self._dialect)[column]
 
     def cells(
-        self, line: int, start: int, stop: int, kinds: Mapping[str, pa.DataType]
+        self, run: Run, kinds: Mapping[str, pa.DataType]
     ) -> Optional[dict[str, Cells]]:
-        """Returns the cells of the rows between two bytes, or None.
+        """Returns the cells of some rows, or None.
 
         Args:
-          line: Number of the first row's line.
-          start: Its first byte.
-          stop: Behind the last row's last byte.
+          run: The rows.
           kinds: The wanted columns, and what they hold.
         """
         with self._lock:
-            return self._cells(line, start, stop, kinds)
+            return self._cells(run, kinds)
 
     def _cells(
-        self, line: int, start: int, stop: int, kinds: Mapping[str, pa.DataType]
+        self, run: Run, kinds: Mapping[str, pa.DataType]
     ) -> Optional[dict[str, Cells]]:
         if kinds is not self._kinds and kinds != self._kinds:
             self._windows.clear()
             self._last = None
         # The same ones the next time are then known without a look.
         self._kinds = kinds
-        follows, self._next, self._is_wanted = start == self._next, stop, True
+        start = run.start
+        follows, self._next, self._is_wanted = start == self._next, run.stop, True
         while self._windows and self._windows[0].starts[-1] <= start:
             self._windows.popleft()
-        found = self._found(start, stop)
+        found = self._found(run)
         if found is None and follows and start >= self._tried:
             # No further than who lists, for the rest is parsed for both of them.
             end = self._listed if start < self._listed < self._end else self._end
-            block = self._block(start, end, line)
+            block = self._block(start, end, run.line)
             if block is not None and self._parsed(block) is not None:
-                found = self._found(start, stop)
+                found = self._found(run)
         return found
 
-    def whole_numbers(self, name: str, start: int, stop: int) -> dict[str, np.ndarray]:
+    def whole_numbers(self, name: str, run: Run) -> dict[str, np.ndarray]:
         """Returns a column of texts as int64, by name; nothing where it is not at hand.
 
         Args:
           name: The column, which was last asked for as texts.
-          start: First byte of the rows.
-          stop: Behind their last byte.
+          run: The rows.
         """
         with self._lock:
             last = self._last
-        if last is None or last[:2] != (start, stop) or name not in last[2].cells:
+        if last is None or last[0] != run or name not in last[1].cells:
             return {}
-        numbers = last[2].whole_numbers(name)
-        return {} if numbers is None else {name: numbers[last[3]]}
+        numbers = last[1].whole_numbers(name)
+        return {} if numbers is None else {name: numbers[last[2]]}
 
-    def _found(self, start: int, stop: int) -> Optional[dict[str, Cells]]:
+    def _found(self, run: Run) -> Optional[dict[str, Cells]]:
         found: list[tuple[_Window, slice]] = []
         # The file's last line may lack its end.
-        reached, end = start, min(stop, self._end)
+        left, end = run, min(run.stop, self._end)
         for window in self._windows:
-            rows = window.rows(reached, stop)
+            rows = window.rows(left)
             if rows is not None:
                 found.append((window, rows))
                 reached = int(window.starts[rows.stop])
                 if reached >= end:
                     break
-        self._last = None
-        if reached < end or not found:
+                lines = rows.stop - rows.start
+                left = dataclasses.replace(left, line=left.line + lines, start=reached)
+        else:
+            self._last = None
             return None
-        if len(found) == 1:
-            self._last = (start, stop, *found[0])
+        self._last = (run, *found[0]) if len(found) == 1 else None
         parts = [{n: c[rows] for n, c in w.cells.items()} for w, rows in found]
         if len(parts) == 1:
             return parts[0]
@@ -191,7 +193,7 @@ class ReadAhead:
         except (DamagedRecordingError, pa.ArrowInvalid):
             self._tried = int(block.starts[-1])
             return None
-        self._windows.append(_Window(block.starts, cells))
+        self._windows.append(_Window(block, cells))
         return cells
 
 

@@ -11,7 +11,7 @@ environment says.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Union
 
 import numpy as np
@@ -25,6 +25,7 @@ from thresher.episodes.metadata import (
     Success,
 )
 from thresher.episodes.spec import Column
+from thresher.pipelines.ingest.carried import said_of
 from thresher.pipelines.ingest.columns import (
     ColumnError,
     differences,
@@ -77,6 +78,7 @@ def assemble(
     source_id: str,
     provenance: Provenance,
     start_ns: int = 0,
+    carried: Collection[str] = (),
 ) -> Assembled:
     """Returns the episode of a segment.
 
@@ -86,12 +88,14 @@ def assemble(
       source_id: What people call the episode.
       provenance: Where the segment's bytes came from.
       start_ns: Values before it were carried over; steps begin at or after it.
+      carried: Fields whose first value was carried over.
 
     Raises:
       RefusedSegment: It cannot become an episode, with the rule and the value.
     """
     try:
-        return _Assembly(segment, mapping, start_ns).finish(source_id, provenance)
+        assembly = _Assembly(segment, mapping, start_ns, carried)
+        return assembly.finish(source_id, provenance)
     except ColumnError as error:
         raise RefusedSegment(f"values: {error}") from error
 
@@ -99,10 +103,18 @@ def assemble(
 class _Assembly:
     """One segment on its way to an episode."""
 
-    def __init__(self, segment: Segment, mapping: LogMapping, start_ns: int) -> None:
+    def __init__(
+        self,
+        segment: Segment,
+        mapping: LogMapping,
+        start_ns: int,
+        carried: Collection[str],
+    ) -> None:
         self._mapping = mapping
         self._streams, self._kept = in_order(segment.streams, mapping)
-        self._segment = dataclasses.replace(segment, streams=self._streams)
+        said, self._said_at = said_of(mapping, self._streams, self._kept, carried)
+        # What its labels, rewards and ending are taken from.
+        self._segment = dataclasses.replace(segment, streams=said)
         self._require_streams()
         # Filled as steps are found: which values of which field are in the episode.
         self._picked: dict[str, list[np.ndarray]] = {}
@@ -168,17 +180,17 @@ class _Assembly:
         if self._mapping.clock is not None and self._mapping.clock.timestamp:
             steps["timestamp"] = (ticks - ticks[0]) / 1e9
         success = success_of(self._mapping.success, self._segment)
-        columns, used = outcome_columns(self._mapping, self._streams, ticks, success)
+        columns, used = outcome_columns(
+            self._mapping, self._segment.streams, ticks, success
+        )
         steps.update(columns)
-        for field, positions in used.items():
-            self._picked.setdefault(field, []).append(positions)
+        self._note_said(used)
         rewards = columns["reward"]
         assert isinstance(rewards, np.ndarray)
         outcome = self._outcome(success, rewards)
         metadata = self._metadata(source_id, provenance, int(ticks[0]), outcome)
         episode = Episode(steps, metadata)
-        for field, positions in picked_labels(self._mapping, self._segment).items():
-            self._picked.setdefault(field, []).append(positions)
+        self._note_said(picked_labels(self._mapping, self._segment))
         return Assembled(episode, self._positions(), self._skew, self._gap)
 
     def _picks(self, feature: MappedFeature) -> list[Picked]:
@@ -241,6 +253,12 @@ class _Assembly:
         self._skew[field] = max(self._skew.get(field, 0.0), worst)
         self._gap[field] = max(self._gap.get(field, 0.0), picked.gap_ns / 1e9)
 
+    def _note_said(self, picked: Mapping[str, np.ndarray]) -> None:
+        for field, positions in picked.items():
+            # A log may be silent on a field.
+            places = self._said_at.get(field, _NOWHERE)[positions]
+            self._picked.setdefault(field, []).append(places)
+
     def _positions(self) -> dict[str, np.ndarray]:
         """Returns the picked positions in the segment's own streams."""
         return {
@@ -283,6 +301,7 @@ class _Assembly:
         )
 
 
+_NOWHERE = np.zeros(0, np.int64)
 _EMPTY = Stream(np.zeros(0, np.int64), np.zeros(0))
 
 

@@ -30,7 +30,7 @@ from thresher.pipelines.ingest.recording import (
 from thresher.pipelines.ingest.ticks import RefusedSegment
 
 # Changes when the same recording and mapping would make other episodes.
-REVISION = "3"
+REVISION = "4"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,7 +199,7 @@ class Conversion:
                 piece.segment, position=position, attributes=attributes
             )
             try:
-                made = self._assemble(segment, piece.start_ns)
+                made = self._assemble(segment, piece)
             except RefusedSegment as error:
                 reasons.append(str(error))
         if made is None:
@@ -208,7 +208,7 @@ class Conversion:
         self.ledger.write(piece.serials, made.picked)
         return made
 
-    def _assemble(self, segment: Segment, start_ns: int) -> Assembled:
+    def _assemble(self, segment: Segment, piece: Piece) -> Assembled:
         provenance = Provenance(
             source_file=self._origin.name,
             position=segment.position,
@@ -216,7 +216,14 @@ class Conversion:
             converter_revision=revision(self._mapping),
         )
         source_id = f"{self._origin.name}#{segment.position}"
-        return assemble(segment, self._mapping, source_id, provenance, start_ns)
+        return assemble(
+            segment,
+            self._mapping,
+            source_id,
+            provenance,
+            piece.start_ns,
+            piece.carried,
+        )
 
 
 def revision(mapping: LogMapping) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from array import array
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Optional
 
 import numpy as np
@@ -20,6 +21,7 @@ from thresher.pipelines.ingest.topic_log import LATEST_NS
 OUTSIDE = "outside every episode"
 UNREADABLE = "unreadable"
 NO_CLOCK = "its clock was never set (the log's time jumps by more than a year)"
+DISPLACED = "its topic has an earlier one further on in the log"
 NO_FIELD = "without any of the fields asked for"
 # What Python keeps beside a value's own bytes.
 _VALUE_BYTES = 120
@@ -42,6 +44,7 @@ class Piece:
       serials: By field, the number of each value's message in the log.
       count: Messages in it.
       problems: Why it is no episode as it stands; empty for none.
+      carried: Fields whose first value is from before it began.
     """
 
     number: int
@@ -51,6 +54,7 @@ class Piece:
     serials: dict[str, np.ndarray]
     count: int
     problems: list[str]
+    carried: Collection[str] = ()
 
     @property
     def position(self) -> str:
@@ -79,6 +83,9 @@ class Cutter:
         self._ledger = ledger
         self._stamps = stamps
         self._marker: Marker = make_marker(mapping)
+        # By header stamps, when messages were logged says nothing.
+        clock = mapping.clock
+        self._late = clock.late if clock is not None and clock.time == "log" else ""
         # Else an episode begins with whatever comes first.
         self._has_starts = mapping.marks.by in ("value", "message")
         self._wanted = set(mapping.fields())
@@ -90,6 +97,7 @@ class Cutter:
         self._serial = 0
         self._lost: list[str] = []
         self._last_ns: Optional[int] = None
+        self._displaced: Counter[str] = Counter()
 
     def cut(self, messages: Iterable[Message]) -> Iterator[Piece]:
         """Yields the pieces of a log as they end."""
@@ -101,6 +109,11 @@ class Cutter:
                 continue
             yield from self._one(message)
         yield from self._at_the_end()
+        for topic, count in sorted(self._displaced.items()):
+            self._ledger.note(
+                f"{topic}: {count} messages stand in the log before earlier ones: its "
+                "clock ran backwards; clock: {late: reject} sets such episodes aside"
+            )
 
     def _damaged(self, message: Message) -> None:
         where = f"{message.position}: {message.problem}"
@@ -119,9 +132,11 @@ class Cutter:
 
     def _one(self, message: Message) -> Iterator[Piece]:
         if self._jumps(message.time_ns):
-            yield from self._close(stray=True)
+            yield from self._close(jumps=True)
             self._marker = make_marker(self._mapping)
         self._last_ns = message.time_ns
+        if message.is_displaced and self._late:
+            self._displaced[message.topic] += 1
         verdict = self._marker.see(message)
         if verdict.ends and self._open is not None:
             # Recorders say how it went when they stop: that is about what ends here.
@@ -131,7 +146,10 @@ class Cutter:
                 return
         if verdict.begins and self._open is None:
             self._begin(message.time_ns)
-        self._take(message)
+        if message.is_displaced and self._late in ("drop", "reject"):
+            self._refuse_displaced(message)
+        else:
+            self._take(message)
 
     def _takes_verdict(self, message: Message) -> bool:
         """Adds what an end mark says about the episode that it ends."""
@@ -142,6 +160,17 @@ class Cutter:
             self._open.add(field, self._serial, message.time_ns, value)
         self._open.count += 1
         return True
+
+    def _refuse_displaced(self, message: Message) -> None:
+        self._ledger.drop(DISPLACED)
+        topic = f"time: {message.topic} "
+        if self._late == "drop" or self._open is None:
+            return
+        if not any(problem.startswith(topic) for problem in self._open.problems):
+            self._open.problems.append(
+                f"{topic}runs backwards in the log: {message.position} stands before "
+                "an earlier one; say clock: {late: sort}, or drop, if it may"
+            )
 
     def _jumps(self, time_ns: int) -> bool:
         return self._last_ns is not None and abs(time_ns - self._last_ns) > JUMP_NS
@@ -156,6 +185,7 @@ class Cutter:
                 # The clock's last value is a step of what was before.
                 if field != self._clock_field():
                     self._open.add(field, serial, time, value)
+                    self._open.carried.add(field)
                     self._ledger.carry(serial)
 
     def _take(self, message: Message) -> None:
@@ -191,13 +221,19 @@ class Cutter:
             )
         yield from self._close()
 
-    def _close(self, stray: bool = False) -> Iterator[Piece]:
+    def _close(self, jumps: bool = False) -> Iterator[Piece]:
         growing, self._open = self._open, None
         if growing is None:
             return
-        if stray and growing.count_of(self._clock_field()) <= _STRAY_TICKS:
+        if jumps and growing.count_of(self._clock_field()) <= _STRAY_TICKS:
             self._ledger.drop(NO_CLOCK, growing.count)
             return
+        if jumps and self._marker.needs_end:
+            growing.problems.append(
+                "time: the log's clock jumps by more than a year before the episode's "
+                "stop mark: it was set meanwhile; cut the log there, or go by "
+                "clock: {time: header}"
+            )
         piece = growing.piece(self._number)
         self._number += 1
         yield piece
@@ -217,6 +253,7 @@ class _Growing:
         self.count = 0
         self.bytes = 0
         self.problems: list[str] = []
+        self.carried: set[str] = set()
         self._values: dict[str, list[Any]] = {}
         self._times: dict[str, array[int]] = {}
         self._serials: dict[str, array[int]] = {}
@@ -262,6 +299,7 @@ class _Growing:
             serials,
             self.count,
             self.problems,
+            self.carried,
         )
 
     def _segment(self) -> Optional[Segment]:

@@ -29,7 +29,12 @@ from thresher.pipelines.ingest.message_decoders import (
     ros_decoder,
 )
 from thresher.pipelines.ingest.recording import DamagedRecordingError
-from thresher.pipelines.ingest.time_order import Piece, Timed, in_time_order
+from thresher.pipelines.ingest.time_order import (
+    CHUNK_BITS,
+    Piece,
+    Timed,
+    in_time_order,
+)
 from thresher.pipelines.ingest.topic_log import TopicChannel, TopicLog
 
 _MESSAGE_HEAD = struct.Struct("<HIQQ")
@@ -129,7 +134,8 @@ class McapLog(TopicLog):
                     channel, _, time, _ = _MESSAGE_HEAD.unpack_from(content, at)
                     if channel in channels:
                         body = content[at + _MESSAGE_HEAD.size : end]
-                        found.append(Timed(time, channel, body))
+                        place = (stretch.offset << CHUNK_BITS) + at
+                        found.append(Timed(time, channel, body, place=place))
                     else:
                         self._count_other(channel)
         except CompressionError as error:

@@ -83,6 +83,8 @@ class Message:
       position: Where in the log, for errors: 'message 120 of /odom'.
       problem: Why it could not be read; it has no values then. Without a topic, a
         whole stretch of the log was lost here.
+      is_displaced: Whether its topic has an earlier one further on in the recording:
+        the recorder's clock ran backwards.
     """
 
     topic: str
@@ -90,6 +92,7 @@ class Message:
     values: Mapping[str, Any]
     position: str
     problem: str = ""
+    is_displaced: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,13 @@ from thresher.pipelines.ingest.ros1_records import (
     read_skeleton,
     split_chunk,
 )
-from thresher.pipelines.ingest.time_order import Piece, Timed, in_time_order
+from thresher.pipelines.ingest.time_order import (
+    CHUNK_BITS,
+    FILE_BITS,
+    Piece,
+    Timed,
+    in_time_order,
+)
 from thresher.pipelines.ingest.topic_log import TopicChannel, TopicLog
 
 _OP_MESSAGE = bytes([MESSAGE])
@@ -120,7 +126,10 @@ class Ros1Bag(TopicLog):
                     connection, time = message_of(head)
                     number = self._numbers.get((part, connection), -1)
                     if number in channels:
-                        found.append(Timed(time, number, content[at:end]))
+                        where = ((part << FILE_BITS) + place.offset) << CHUNK_BITS
+                        found.append(
+                            Timed(time, number, content[at:end], place=where + at)
+                        )
                     else:
                         self._count_other(skeleton, connection)
         except (CompressionError, RecordError) as error:

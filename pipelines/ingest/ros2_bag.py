@@ -18,7 +18,12 @@ from thresher.pipelines.ingest.ros2_database import (
     decompress_file,
     is_database,
 )
-from thresher.pipelines.ingest.time_order import Timed, merged
+from thresher.pipelines.ingest.time_order import (
+    CHUNK_BITS,
+    FILE_BITS,
+    Timed,
+    merged,
+)
 from thresher.pipelines.ingest.topic_log import TopicChannel, TopicLog
 
 METADATA = "metadata.yaml"
@@ -155,7 +160,8 @@ class Ros2Bag(TopicLog):
         for part, message in merged(logs):
             number = self._numbers.get((part, message.channel), -1)
             self.bytes_read = sum(log.bytes_read for log in self._parts)
-            yield message._replace(channel=number)
+            place = (part << FILE_BITS + CHUNK_BITS) + message.place
+            yield message._replace(channel=number, place=place)
         for log in self._parts:
             self.not_asked_for.update(log.not_asked_for)
         if damage:

@@ -23,7 +23,7 @@ from thresher.pipelines.ingest.topic_log import TopicChannel
 _MAGIC = b"SQLite format 3\0"
 _TABLES = "SELECT count(*) FROM sqlite_master WHERE type='table' AND name IN (?, ?)"
 _MESSAGES = (
-    "SELECT topic_id, timestamp, data FROM messages WHERE topic_id IN ({}) "
+    "SELECT topic_id, timestamp, data, id FROM messages WHERE topic_id IN ({}) "
     "ORDER BY timestamp, id"
 )
 _COUNTS = "SELECT topic_id, count(*) FROM messages GROUP BY topic_id"
@@ -139,9 +139,9 @@ class Ros2Database:
             self._count_others(connection, channels)
             wanted = sorted(channels)
             query = _MESSAGES.format(",".join("?" * len(wanted)))
-            for topic, time, data in connection.execute(query, wanted):
+            for topic, time, data, number in connection.execute(query, wanted):
                 self.bytes_read += len(data) if isinstance(data, bytes) else 0
-                yield self._timed(topic, time, data)
+                yield self._timed(topic, time, data)._replace(place=number)
 
     def _count_others(self, connection: sqlite3.Connection, channels: set[int]) -> None:
         for topic, count in connection.execute(_COUNTS):

@@ -32,7 +32,7 @@ def in_order(
     kept: dict[str, np.ndarray] = {}
     for field, stream in streams.items():
         kept[field] = _order(field, stream.times_ns, late)
-        ordered[field] = _taken(stream, kept[field])
+        ordered[field] = taken(stream, kept[field])
     return ordered, kept
 
 
@@ -52,7 +52,8 @@ def _order(field: str, times: np.ndarray, late: str) -> np.ndarray:
     )
 
 
-def _taken(stream: Stream, order: np.ndarray) -> Stream:
+def taken(stream: Stream, order: np.ndarray) -> Stream:
+    """Returns a stream's values at some positions, in their order."""
     if len(order) == len(stream.times_ns) and np.all(np.diff(order) == 1):
         return stream
     values = stream.values

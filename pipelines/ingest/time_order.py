@@ -12,6 +12,8 @@ from typing import NamedTuple
 # Recorders' chunks overlap by milliseconds; a log whose chunks all overlap is yielded
 # out of order beyond this rather than held in memory.
 HELD_BYTES = 64 << 20
+# A place is a file's number, a byte in it, and a byte in the chunk that is there.
+FILE_BITS, CHUNK_BITS = 48, 40
 # What Python adds to each message's bytes.
 _OVERHEAD_BYTES = 150
 
@@ -24,12 +26,14 @@ class Timed(NamedTuple):
       channel: The number of its channel in its file.
       data: Its bytes.
       problem: Why a stretch of the file was lost here; channel -1 then.
+      place: Rises with where in the recording it stands.
     """
 
     time_ns: int
     channel: int
     data: bytes
     problem: str = ""
+    place: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

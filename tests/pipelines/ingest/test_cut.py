@@ -7,12 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from thresher.benchmarks.sound_logs import SECOND, T0, at
+from thresher.benchmarks.sound_logs import SECOND, T0
 from thresher.pipelines.ingest.assemble import Assembled
-from thresher.pipelines.ingest.convert import Conversion, Origin
-from thresher.pipelines.ingest.mapping_file import load_mapping
-from thresher.pipelines.ingest.recording import Message
-from thresher.tests.pipelines.ingest.tiny_logs import write_mapping
+from thresher.tests.pipelines.ingest.log_in_memory import Log, converted
 
 MAPPING = """
 name: cut
@@ -22,47 +19,6 @@ step_seconds: 1
 features: {observation/q: {from: /q}}
 action: {from: /a, align: first-after}
 """
-
-
-class Log:
-    """A log in memory: (topic, seconds, value) rows in the order of time."""
-
-    path = "memory"
-    format = "memory"
-
-    def __init__(self, rows, problems=()):
-        self.rows = rows
-        self.problems = problems
-        self.not_asked_for = {}
-
-    def topics(self):
-        return sorted({topic for topic, _, _ in self.rows})
-
-    def attributes(self):
-        return {}
-
-    def messages(self, fields, arrivals=()):
-        for number, (topic, seconds, value) in enumerate(self.rows):
-            values = {f: value for f in fields if f == topic}
-            problem = "broken" if number in self.problems else ""
-            if values or problem:
-                yield Message(
-                    topic,
-                    at(seconds),
-                    {} if problem else values,
-                    f"message {number}",
-                    problem,
-                )
-
-
-def _convert(tmp_path, log, text=MAPPING):
-    mapping = load_mapping(write_mapping(tmp_path, text))
-    conversion = Conversion(log, mapping, Origin("memory", "memory"))
-    results = list(conversion.results())
-    ledger = conversion.ledger
-    assert ledger.read == ledger.used + sum(ledger.dropped.values())
-    assert min(ledger.dropped.values(), default=0) >= 0
-    return results, ledger
 
 
 def _observed(results):
@@ -83,7 +39,7 @@ def _steps(first, last, start=None):
 
 
 def test_a_whole_log_is_one_episode(tmp_path):
-    results, ledger = _convert(tmp_path, Log(_steps(0, 4)))
+    results, ledger = converted(tmp_path, Log(_steps(0, 4)), MAPPING)
     assert _observed(results) == [[0, 1, 2, 3]]
     assert results[0].episode.array("action").tolist() == [0.5, 1.5, 2.5, 0]
     # The command after the final observation is of no step.
@@ -108,17 +64,17 @@ def test_a_value_says_where_episodes_are(tmp_path, start, stop):
     marks = {"by": "value", "field": "/m", "start": start}
     if stop is not None:
         marks["stop"] = stop
-    results, _ = _convert(tmp_path, Log(rows), MAPPING + f"episodes: {marks}\n")
+    results, _ = converted(tmp_path, Log(rows), MAPPING + f"episodes: {marks}\n")
     assert _observed(results) == [[2, 3, 4], [7, 8, 9]]
 
 
 def test_an_episode_without_its_stop_mark_is_refused_unless_kept(tmp_path):
     rows = [("/m", 0, 1), *_steps(0, 4)]
     text = MAPPING + "episodes: {by: value, field: /m, start: 1%s}"
-    results, ledger = _convert(tmp_path, Log(rows), text % "")
+    results, ledger = converted(tmp_path, Log(rows), text % "")
     assert results[0].reasons[0].startswith("marks: the log ends before")
     assert ledger.used == 1
-    results, _ = _convert(tmp_path, Log(rows), text % ", open_end: keep")
+    results, _ = converted(tmp_path, Log(rows), text % ", open_end: keep")
     assert _observed(results) == [[0, 1, 2, 3]]
 
 
@@ -134,7 +90,7 @@ def test_messages_on_topics_begin_and_end_episodes(tmp_path):
         ("/stop", 8, 0),
     ]
     text = MAPPING + "episodes: {by: message, start: /start, stop: /stop}"
-    results, _ = _convert(tmp_path, Log(rows), text)
+    results, _ = converted(tmp_path, Log(rows), text)
     assert _observed(results) == [[1, 2], [5, 6, 7]]
 
 
@@ -151,7 +107,7 @@ def test_what_an_end_mark_says_is_about_the_episode_that_it_ends(tmp_path):
         "episodes: {by: value, field: /m, start: run}\n"
         "success: {field: /m, failure_values: ['no'], success_values: ['yes']}"
     )
-    results, ledger = _convert(tmp_path, Log(rows), text)
+    results, ledger = converted(tmp_path, Log(rows), text)
     said = [r.episode.metadata.outcome.success.value for r in results]
     assert said == ["yes", "no"]
     assert _observed(results) == [[0, 1, 2], [4, 5, 6]]
@@ -162,14 +118,14 @@ def test_what_an_end_mark_says_is_about_the_episode_that_it_ends(tmp_path):
 def test_a_start_ends_what_an_earlier_start_began(tmp_path):
     rows = [("/start", 0, 0), *_steps(0, 3), ("/start", 3, 0), *_steps(3, 6)]
     text = MAPPING + "episodes: {by: message, start: /start}"
-    results, _ = _convert(tmp_path, Log(rows), text)
+    results, _ = converted(tmp_path, Log(rows), text)
     assert _observed(results) == [[0, 1, 2], [3, 4, 5]]
 
 
 def test_a_silence_ends_an_episode(tmp_path):
     rows = [*_steps(0, 3), *_steps(3, 6, start=20)]
     text = MAPPING + "episodes: {by: gap, seconds: 5}"
-    results, _ = _convert(tmp_path, Log(rows), text)
+    results, _ = converted(tmp_path, Log(rows), text)
     assert _observed(results) == [[0, 1, 2], [3, 4, 5]]
 
 
@@ -179,7 +135,7 @@ def test_a_gap_of_the_clock_splits_though_others_go_on(tmp_path):
     text = MAPPING.replace(
         "{stream: /q", "{stream: /q, max_gap_seconds: 5, on_gap: split"
     )
-    results, ledger = _convert(tmp_path, Log(rows), text)
+    results, ledger = converted(tmp_path, Log(rows), text)
     assert _observed(results) == [[0, 1, 2], [3, 4, 5]]
     assert ledger.dropped["outside every episode"] > 5
 
@@ -193,7 +149,7 @@ def test_a_mark_s_change_ends_an_episode(tmp_path, by, marks):
     for k, mark in enumerate(marks):
         rows += [("/m", k, mark), *_steps(k, k + 1)]
     text = MAPPING + f"episodes: {{by: {by}, field: /m}}"
-    results, _ = _convert(tmp_path, Log(rows), text)
+    results, _ = converted(tmp_path, Log(rows), text)
     assert _observed(results)[:2] == [[0, 1, 2], [3, 4]]
     # One step alone is no episode.
     assert results[2].reasons[0].startswith("length: 1 step")
@@ -212,16 +168,16 @@ def test_what_was_said_before_an_episode_holds_at_its_start(tmp_path):
         ("/m", 7, 0),
     ]
     text += "episodes: {by: value, field: /m, start: 1%s}"
-    results, ledger = _convert(tmp_path, Log(rows), text % "")
+    results, ledger = converted(tmp_path, Log(rows), text % "")
     assert [r.episode.array("observation/g").tolist() for r in results] == [[4] * 3] * 2
     assert ledger.dropped["outside every episode"] == 1
-    results, _ = _convert(tmp_path, Log(rows), text % ", carry: false")
+    results, _ = converted(tmp_path, Log(rows), text % ", carry: false")
     assert [r.reasons[0][:8] for r in results] == ["streams:", "streams:"]
 
 
 def test_messages_whose_clock_was_never_set_are_left_out(tmp_path):
     rows = [("/q", -T0 / SECOND, 7.0), ("/a", -T0 / SECOND, 7.0), *_steps(0, 3)]
-    results, ledger = _convert(tmp_path, Log(rows))
+    results, ledger = converted(tmp_path, Log(rows), MAPPING)
     assert _observed(results) == [[0, 1, 2]]
     assert sum(n for reason, n in ledger.dropped.items() if "never set" in reason) == 2
 
@@ -229,7 +185,7 @@ def test_messages_whose_clock_was_never_set_are_left_out(tmp_path):
 def test_an_unreadable_message_sets_its_episode_aside_and_no_other(tmp_path):
     rows = [*_steps(0, 3), *_steps(3, 6, start=20)]
     text = MAPPING + "episodes: {by: gap, seconds: 5}"
-    results, ledger = _convert(tmp_path, Log(rows, problems=[2]), text)
+    results, ledger = converted(tmp_path, Log(rows, problems=[2]), text)
     assert results[0].reasons[0] == "unreadable: message 2: broken"
     assert _observed(results)[1] == [3, 4, 5]
     assert ledger.dropped["unreadable"] == 1
@@ -239,7 +195,7 @@ def test_an_unreadable_message_sets_its_episode_aside_and_no_other(tmp_path):
 @pytest.mark.parametrize("lost", [1, 100])
 def test_what_is_unreadable_before_an_episode_is_of_it(tmp_path, lost):
     log = Log(_steps(0, 200), problems=range(lost))
-    results, ledger = _convert(tmp_path, log)
+    results, ledger = converted(tmp_path, log, MAPPING)
     assert [len(result.reasons) for result in results] == [min(lost, 20)]
     assert results[0].reasons[0] == "unreadable: message 0: broken"
     assert ledger.dropped["unreadable"] == lost
@@ -252,14 +208,14 @@ def test_an_episode_too_large_for_memory_is_refused_and_let_go(tmp_path):
         MAPPING.replace("{from: /q}", "{from: /q, shape: [100]}")
         + "episodes: {by: column, field: /m, max_bytes: 50000}"
     )
-    results, ledger = _convert(tmp_path, Log([("/m", -1, 0), *rows]), text)
+    results, ledger = converted(tmp_path, Log([("/m", -1, 0), *rows]), text)
     assert results[0].reasons[0].startswith("size: more than 50000 bytes")
     assert ledger.dropped["in an episode that was refused: size"] == 400
 
 
 def test_values_that_change_their_length_set_the_episode_aside(tmp_path):
     rows = [("/q", 0, np.zeros(3)), ("/q", 1, np.zeros(4)), ("/a", 1, 1.0)]
-    results, _ = _convert(tmp_path, Log(rows))
+    results, _ = converted(tmp_path, Log(rows), MAPPING)
     assert "in another; take the entries" in results[0].reasons[0]
 
 
@@ -299,7 +255,7 @@ def test_no_message_is_lost_and_no_value_is_made_up(
         timed.append((topic, now, float(value if topic == "/m" else number + 100)))
     text = MAPPING.replace("first-after", align) + f"episodes: {marks}"
     folder = tmp_path_factory.mktemp("m")
-    results, ledger = _convert(folder, Log(timed, problems), text)
+    results, ledger = converted(folder, Log(timed, problems), text)
     asked = {"/q", "/a", *(["/m"] if "/m" in marks else [])}
     assert ledger.read == sum(
         topic in asked or number in problems

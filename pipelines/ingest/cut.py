@@ -109,10 +109,12 @@ class Cutter:
                 continue
             yield from self._one(message)
         yield from self._at_the_end()
-        for topic, count in sorted(self._displaced.items()):
+        if self._displaced:
+            counts = [f"{n} of {topic}" for topic, n in sorted(self._displaced.items())]
             self._ledger.note(
-                f"{topic}: {count} messages stand in the log before earlier ones: its "
-                "clock ran backwards; clock: {late: reject} sets such episodes aside"
+                "the recorder's clock ran backwards: messages stand before earlier "
+                f"ones of their topic ({', '.join(counts)}); clock: {{late: reject}} "
+                "sets such episodes aside"
             )
 
     def _damaged(self, message: Message) -> None:

@@ -23,6 +23,7 @@ from thresher.pipelines.ingest.ros1_records import (
     read_skeleton,
     split_chunk,
 )
+from thresher.pipelines.ingest.split_files import lost_piece, missing_before
 from thresher.pipelines.ingest.time_order import (
     CHUNK_BITS,
     FILE_BITS,
@@ -88,9 +89,14 @@ class Ros1Bag(TopicLog):
         said = [s.damage for _, s in self._parts if s.damage]
         return f" ({'; '.join(said)})" if said else ""
 
+    @functools.cached_property
+    def _missing(self) -> dict[int, str]:
+        return missing_before([file for file, _ in self._parts])
+
     def notes(self) -> list[str]:
-        """Returns where bags end too early."""
-        return [
+        """Returns which of its files are missing, and where bags end too early."""
+        gaps = [lost_piece(t, self._parts[n][0]) for n, t in self._missing.items()]
+        return gaps + [
             f"{file.name}: {skeleton.damage}; what stands before is read"
             for file, skeleton in self._parts
             if skeleton.damage
@@ -99,8 +105,12 @@ class Ros1Bag(TopicLog):
     def raw(self, channels: set[int]) -> Iterator[Timed]:
         """Yields the messages of some connections in the order of time."""
         pieces: list[Piece] = []
-        for part, (_, skeleton) in enumerate(self._parts):
+        for part, (file, skeleton) in enumerate(self._parts):
             last = 0
+            if part in self._missing and skeleton.chunks:
+                start = max(skeleton.chunks[0].start_ns, 0)
+                gap = Timed(start, -1, b"", lost_piece(self._missing[part], file))
+                pieces.append(Piece(start, functools.partial(list, (gap,))))
             for place in skeleton.chunks:
                 last = place.start_ns if place.start_ns >= 0 else last
                 read = functools.partial(self._timed, part, place, last, channels)

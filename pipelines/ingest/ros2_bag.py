@@ -18,6 +18,7 @@ from thresher.pipelines.ingest.ros2_database import (
     decompress_file,
     is_database,
 )
+from thresher.pipelines.ingest.split_files import lost_piece, missing_before
 from thresher.pipelines.ingest.time_order import (
     CHUNK_BITS,
     FILE_BITS,
@@ -143,9 +144,14 @@ class Ros2Bag(TopicLog):
             found.update(part.attributes())
         return found
 
+    @functools.cached_property
+    def _missing(self) -> dict[int, str]:
+        return missing_before([part.path for part in self._parts])
+
     def notes(self) -> list[str]:
         """Returns what is odd about the bag's files."""
-        notes = [note for part in self._parts for note in part.notes()]
+        notes = [lost_piece(t, self._parts[n].path) for n, t in self._missing.items()]
+        notes += [note for part in self._parts for note in part.notes()]
         if self.path.is_dir() and not (self.path / METADATA).is_file():
             notes.append(f"{METADATA} is missing; the files were read by name")
         return notes
@@ -179,7 +185,15 @@ class Ros2Bag(TopicLog):
         log.not_asked_for.clear()
         log.bytes_read = 0
         try:
-            yield from log.raw(ours)
+            messages = log.raw(ours)
+            first = next(messages, None)
+            if first is None:
+                return
+            if part in self._missing:
+                lost = lost_piece(self._missing[part], log.path)
+                yield Timed(first.time_ns, -1, b"", lost)
+            yield first
+            yield from messages
         except DamagedRecordingError as error:
             damage.append(error)
 

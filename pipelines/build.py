@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
+import numpy as np
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from thresher.episodes.errors import UserError
@@ -45,7 +46,7 @@ from thresher.pipelines.select import Selection, select
 from thresher.pipelines.semver import previous_version, require_right_number
 from thresher.pipelines.sources import merge_indexes
 from thresher.pipelines.stage import run_stage, workers
-from thresher.pipelines.workbench import Workbench
+from thresher.pipelines.workbench import KEPT, Workbench
 from thresher.pipelines.write import ShardUnit, shard_units
 from thresher.pipelines.write_plan import write_plan
 
@@ -249,6 +250,8 @@ def _index_name(log: Path, root: Path, spec: EpisodeSpec, reader: str) -> str:
 def _plan(selection: Selection, recipe: Recipe) -> Plan:
     bench = selection.bench
     rows = bench.kept
+    if not len(rows):
+        raise _nothing_left(bench)
     return make_plan(
         rows,
         bench.ids[rows],
@@ -257,6 +260,26 @@ def _plan(selection: Selection, recipe: Recipe) -> Plan:
         bench.copies[rows],
         bench.split_names,
         recipe.plan,
+    )
+
+
+def _nothing_left(bench: Workbench) -> UserError:
+    """Returns what is told where everything was taken out: no version will show it."""
+    if not len(bench.stage):
+        return UserError(
+            "no episode is left to write: the sources hold none; check that recording "
+            "or ingesting them kept any"
+        )
+    told = [
+        f"{stage}: {', '.join(f'{rule} ({count})' for rule, count in rules.items())}"
+        for stage, rules in bench.counts().items()
+    ]
+    (first, *_) = np.flatnonzero(bench.stage > KEPT).tolist()
+    return UserError(
+        f"no episode is left to write, of {len(bench.stage)} that were indexed "
+        f"({'; '.join(told)}). The first, of {bench.text('file', first)}: "
+        f"{bench.why(first)[1]}. Change the condition, the check's threshold or the "
+        "recording, or say in the recipe what to release"
     )
 
 

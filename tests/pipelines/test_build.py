@@ -203,6 +203,20 @@ def test_a_damaged_episode_is_left_out_with_its_reason(logs, tmp_path):
     assert broken.lineage["episodes"]["indexed"] == 40
 
 
+def test_where_nothing_is_left_the_reasons_are_told(logs, tmp_path):
+    with pytest.raises(UserError) as told:
+        build_version(_build(tmp_path, logs, where="num_steps > 1000"))
+    for part in ("60 that were indexed", "where: filtered (60)", "of 0.mcap", "> 1000"):
+        assert part in str(told.value)
+
+
+def test_logs_without_an_episode_are_told(tmp_path):
+    with RawLogWriter(tmp_path / "0.mcap", TINY_SPEC):
+        pass
+    with pytest.raises(UserError, match="the sources hold none"):
+        build_version(_build(tmp_path / "data", tmp_path))
+
+
 def test_copies_of_an_episode_are_written_once(tmp_path):
     folder = write_logs(tmp_path / "logs", files=1)
     (folder / "copy.mcap").write_bytes((folder / "0.mcap").read_bytes())

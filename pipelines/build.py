@@ -218,7 +218,11 @@ def _index(build: Build, found: FoundSources, options: PipelineOptions) -> Path:
     run_stage("index and check (bytes)", list(once.values()), options)
     index = build.work / "index.parquet"
     paths = [[unit.path for unit in each] for each in units]
-    merge_indexes(found.sources, paths, index)
+    if not merge_indexes(found.sources, paths, index):
+        raise UserError(
+            "no episode is there to write: the sources hold none; check that recording "
+            "or ingesting them kept any"
+        )
     return index
 
 
@@ -265,11 +269,6 @@ def _plan(selection: Selection, recipe: Recipe) -> Plan:
 
 def _nothing_left(bench: Workbench) -> UserError:
     """Returns what is told where everything was taken out: no version will show it."""
-    if not len(bench.stage):
-        return UserError(
-            "no episode is left to write: the sources hold none; check that recording "
-            "or ingesting them kept any"
-        )
     told = [
         f"{stage}: {', '.join(f'{rule} ({count})' for rule, count in rules.items())}"
         for stage, rules in bench.counts().items()

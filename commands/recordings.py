@@ -20,7 +20,9 @@ _Format = Annotated[
 
 
 def inspect(
-    recording: Annotated[Path, typer.Argument(help="A file, or folder of a format.")],
+    recording: Annotated[
+        Path, typer.Argument(help="A file, a folder of a format, or of several.")
+    ],
     pictures: Annotated[
         str, typer.Option(help="Folder for a few pictures of each camera.")
     ] = "",
@@ -28,10 +30,12 @@ def inspect(
     format: _Format = "",
 ) -> None:
     """Tell what is inside a recording: topics, types, rates, gaps, guesses."""
+    from thresher.pipelines.ingest.formats import one_recording
     from thresher.pipelines.ingest.inspect import inspect as look
 
     folder = Path(pictures) if pictures else None
-    for line in look(recording, _pairs(option), folder, format):
+    one, told = one_recording(recording, format)
+    for line in (*told, *look(one, _pairs(option), folder, format)):
         typer.echo(line)
 
 
@@ -69,11 +73,15 @@ def ingest(
 
 
 def _suggest(recordings: list[Path], options: dict[str, str], format: str) -> None:
+    from thresher.pipelines.ingest.formats import one_recording
     from thresher.pipelines.ingest.suggest import suggest
 
     if len(recordings) != 1:
         raise UserError("a mapping is suggested for one recording at a time")
-    typer.echo(suggest(recordings[0], options, format))
+    one, told = one_recording(recordings[0], format)
+    for line in told:
+        typer.echo(f"# Note: {line}")
+    typer.echo(suggest(one, options, format))
 
 
 def _pairs(options: list[str]) -> dict[str, str]:

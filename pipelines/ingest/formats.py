@@ -11,6 +11,7 @@ from typing import Any, Union, cast
 from thresher.episodes.errors import UserError, unknown_name
 from thresher.pipelines.ingest.mcap_records import names_thresher
 from thresher.pipelines.ingest.recording import EpisodeTable, MessageLog
+from thresher.pipelines.ingest.split_files import is_numbered
 from thresher.pipelines.ingest.unread import refuse_known
 
 Recording = Union[MessageLog, EpisodeTable]
@@ -152,6 +153,26 @@ def find_recordings(root: Path, name: str = "") -> list[Path]:
             f"{', '.join(format.name for format in FORMATS)}"
         )
     return recordings or [path for path, _ in found]
+
+
+def one_recording(path: Path, name: str = "") -> tuple[Path, list[str]]:
+    """Returns a recording, or the first in a folder of them, and what is told of that.
+
+    Raises:
+      UserError: As `find_recordings`.
+    """
+    if not path.is_dir() or (name and _named(name).type.recognises(path)):
+        return path, []
+    found = find_recordings(path, name)
+    if found == [path]:
+        return path, []
+    told = [f"{path} has {len(found)} recordings in it; this is {found[0].name}"]
+    if is_numbered(found) and all(find_format(f).name == "ros1_bag" for f in found):
+        told.append(
+            "they are numbered as a recording that was split into several is: where "
+            "they are one, say source: {format: ros1_split}, or --format ros1_split"
+        )
+    return found[0], told
 
 
 def _walk(

@@ -10,6 +10,12 @@ from pathlib import Path
 _NUMBERED = re.compile(r"(.*_)(\d{1,6})(\.\w+)(\.zstd)?")
 
 
+def is_numbered(files: Sequence[Path]) -> bool:
+    """Whether several files of one folder have a common name and numbers from 0."""
+    places, _ = _places(files)
+    return len(places) > 1 and len({file.parent for file in files}) == 1
+
+
 def missing_before(files: Sequence[Path]) -> dict[int, str]:
     """Returns what is told of files that are missing before others.
 
@@ -20,14 +26,8 @@ def missing_before(files: Sequence[Path]) -> dict[int, str]:
       By the place in `files` of the one behind each gap; empty where they are not
       numbered, or not from 0.
     """
-    found = [_NUMBERED.fullmatch(file.name) for file in files]
-    if len({match and match[1] for match in found}) != 1 or found[0] is None:
-        return {}
-    places = {int(match[2]): n for n, match in enumerate(found) if match}
+    places, stem = _places(files)
     numbers = sorted(places)
-    if numbers[0] != 0:
-        return {}
-    stem = found[0][1]
     return {
         places[after]: f"{stem}{before + 1} is missing"
         if after == before + 2
@@ -35,6 +35,15 @@ def missing_before(files: Sequence[Path]) -> dict[int, str]:
         for before, after in zip(numbers, numbers[1:])
         if after > before + 1
     }
+
+
+def _places(files: Sequence[Path]) -> tuple[dict[int, int], str]:
+    """Returns places by number, and the common name; none where they have none."""
+    found = [_NUMBERED.fullmatch(file.name) for file in files]
+    if len({match and match[1] for match in found}) != 1 or found[0] is None:
+        return {}, ""
+    places = {int(match[2]): place for place, match in enumerate(found) if match}
+    return (places, found[0][1]) if 0 in places else ({}, "")
 
 
 def lost_piece(missing: str, file: Path) -> str:

@@ -122,20 +122,25 @@ def _value(label: Label, segment: Segment) -> Any:
         if label.attribute not in segment.attributes:
             error = unknown_name("attribute", label.attribute, segment.attributes)
             raise RefusedSegment(f"label: {error}")
-        return segment.attributes[label.attribute]
+        return _plain(segment.attributes[label.attribute])
     stream = segment.streams.get(label.field) if label.field else None
     if stream is None or len(stream.times_ns) == 0:
         return None
     if isinstance(stream.values, EncodedImages):
         raise RefusedSegment(f"label: {label.field} holds pictures")
-    value = stream.values[0 if label.at == "first" else -1]
-    return value.item() if isinstance(value, np.generic) else value
+    return _plain(stream.values[0 if label.at == "first" else -1])
+
+
+def _plain(value: Any) -> Any:
+    """Returns a scalar of NumPy's, or an array of one value, as that value."""
+    is_one = isinstance(value, np.ndarray) and value.size == 1
+    return value.item() if is_one or isinstance(value, np.generic) else value
 
 
 def _judged_over_time(label: Label, stream: Optional[Stream]) -> Success:
     if stream is None or isinstance(stream.values, EncodedImages):
         return Success.UNKNOWN
-    said = [_judged(label, value) for value in stream.values]
+    said = [_judged(label, _plain(value)) for value in stream.values]
     if Success.UNKNOWN in said or not said:
         return Success.UNKNOWN
     yes = [one == Success.YES for one in said]
@@ -143,7 +148,6 @@ def _judged_over_time(label: Label, stream: Optional[Stream]) -> Success:
 
 
 def _judged(label: Label, value: Any) -> Success:
-    value = value.item() if isinstance(value, np.generic) else value
     if label.success_values or label.failure_values:
         if value in label.success_values:
             return Success.YES

@@ -7,6 +7,7 @@ Minari 0.5.3, `dataset/_storages/arrow_storage.py`.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,12 +17,34 @@ import numpy as np
 import pyarrow as pa
 
 from thresher.episodes.spec import Column
-from thresher.pipelines.ingest.parquet_columns import column_of
+from thresher.pipelines.ingest.parquet_columns import (
+    column_of,
+    is_image_array,
+    number_type,
+    value_shape,
+)
+from thresher.pipelines.ingest.picture_columns import PictureOption, looks_like_pixels
+from thresher.pipelines.ingest.recording import FieldInfo
 from thresher.pipelines.ingest.table_rules import Budget
 
 PADDED = ("actions", "rewards", "terminations", "truncations")
 _BATCH_ROWS = 1024
 _MOST_BYTES = 2 << 30
+# Arrow's lists have one axis: Minari keeps the axes of an info beside its field.
+_SHAPE = b"shape"
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaf:
+    """Values of one field of an episode.
+
+    Attributes:
+      array: [N], lists where a value is no scalar; padded by a row if so stored.
+      shape: Of one value, where the file says it; None where only the space may.
+    """
+
+    array: pa.Array
+    shape: tuple[int, ...] | None = None
 
 
 def episode_folders(data: Path) -> list[Path]:
@@ -40,8 +63,8 @@ def episode_metadata(folder: Path) -> dict[str, Any]:
 
 def read_leaves(
     folder: Path, kind: str, wanted: set[str], budget: Budget
-) -> dict[str, pa.Array]:
-    """Returns the Arrow arrays of an episode by slash path, only those wanted.
+) -> dict[str, Leaf]:
+    """Returns the leaves of an episode by slash path, only those wanted.
 
     Args:
       folder: The episode's.
@@ -52,16 +75,19 @@ def read_leaves(
     Raises:
       ValueError: There is no file, or a damaged one.
     """
-    parts: dict[str, list[pa.Array]] = {}
+    parts: dict[str, list[Leaf]] = {}
     for batch in _batches(folder, kind):
-        for name, column in zip(batch.schema.names, batch.columns):
-            for path, leaf in _leaves(name, column):
+        for field, column in zip(batch.schema, batch.columns):
+            for path, leaf in _leaves(field.name, field, column):
                 if not wanted or path in wanted:
-                    budget.spend(leaf.nbytes, path)
+                    budget.spend(leaf.array.nbytes, path)
                     parts.setdefault(path, []).append(leaf)
         if not wanted:
             break
-    return {path: pa.concat_arrays(arrays) for path, arrays in parts.items()}
+    return {
+        path: Leaf(pa.concat_arrays([leaf.array for leaf in leaves]), leaves[0].shape)
+        for path, leaves in parts.items()
+    }
 
 
 def _batches(folder: Path, kind: str) -> Iterator[pa.RecordBatch]:
@@ -82,30 +108,89 @@ def _batches(folder: Path, kind: str) -> Iterator[pa.RecordBatch]:
                     yield reader.get_batch(number)
 
 
-def _leaves(path: str, array: pa.Array) -> Iterator[tuple[str, pa.Array]]:
+def _leaves(path: str, field: pa.Field, array: pa.Array) -> Iterator[tuple[str, Leaf]]:
     if not pa.types.is_struct(array.type):
-        yield path, array
+        yield path, Leaf(array, _told_shape(field))
         return
     for number in range(array.type.num_fields):
-        field = array.type.field(number)
-        inner = array.field(number)
+        inner = array.type.field(number)
         if array.null_count:
             raise ValueError(f"{path} has rows without a value")
-        yield from _leaves(f"{path}/{field.name}", inner)
+        yield from _leaves(f"{path}/{inner.name}", inner, array.field(number))
+
+
+def _told_shape(field: pa.Field) -> tuple[int, ...] | None:
+    said = (field.metadata or {}).get(_SHAPE)
+    if said is None:
+        return None
+    return tuple(int(size) for size in said.decode().split(",") if size)
+
+
+def leaf_info(
+    path: str, leaf: Leaf, shape: tuple[int, ...] | None, steps: int | None
+) -> FieldInfo:
+    """Returns what a leaf is, in the words of Minari's HDF5 storage.
+
+    Args:
+      path: Its slash path.
+      leaf: Some of its values.
+      shape: By its space; None if that does not say.
+      steps: Of the episode; None if nothing says.
+    """
+    shape = _shape(leaf, shape)
+    kind = number_type(leaf.array.type)
+    is_image = is_image_array(leaf.array) or _are_pixels(kind, shape)
+    rows = None if steps is None else steps + (path.partition("/")[0] not in PADDED)
+    return FieldInfo(
+        path,
+        str(leaf.array.type) if kind is None else str(kind),
+        shape,
+        is_image=is_image,
+        note="" if rows is None else f"{rows} rows in the first episode",
+    )
+
+
+def _shape(leaf: Leaf, shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    for said in (shape, leaf.shape):
+        if said is not None:
+            return said
+    return value_shape(leaf.array.type)
+
+
+def _are_pixels(kind: np.dtype | None, shape: tuple[int, ...] | None) -> bool:
+    return (
+        kind is not None and shape is not None and looks_like_pixels((1, *shape), kind)
+    )
 
 
 def leaf_column(
-    path: str, array: pa.Array, shape: tuple[int, ...] | None, budget: Budget
+    path: str,
+    leaf: Leaf,
+    shape: tuple[int, ...] | None,
+    pictures: PictureOption,
+    budget: Budget,
 ) -> Column:
-    """Returns a leaf's column, of the space's shape and without padding.
+    """Returns a leaf's column, of its declared shape and without padding.
+
+    Args:
+      path: Its slash path.
+      leaf: All of its values.
+      shape: By its space; None if that does not say.
+      pictures: How raw pixels are kept.
+      budget: What the segment may hold.
 
     Raises:
       ValueError: It does not have the shape.
     """
-    head = path.partition("/")[0]
-    column = column_of(array[:-1] if head in PADDED else array, path, budget)
-    if shape is not None and isinstance(column, np.ndarray):
-        return column.reshape(len(column), *shape)
+    is_padded = path.partition("/")[0] in PADDED
+    array = leaf.array[:-1] if is_padded else leaf.array
+    column = column_of(array, path, budget)
+    shape = shape if shape is not None else leaf.shape
+    if shape is None or not isinstance(column, np.ndarray):
+        return column
+    column = column.reshape(len(column), *shape)
+    if looks_like_pixels(column.shape, column.dtype):
+        return pictures.keep(iter(column), budget, path)
     return column
 
 

@@ -15,10 +15,11 @@ from thresher.pipelines.ingest.minari_arrow import (
     episode_folders,
     episode_metadata,
     leaf_column,
+    leaf_info,
     read_leaves,
     space_shapes,
 )
-from thresher.pipelines.ingest.parquet_columns import is_image_array
+from thresher.pipelines.ingest.picture_columns import PictureOption
 from thresher.pipelines.ingest.recording import (
     Contents,
     FieldInfo,
@@ -64,6 +65,7 @@ class MinariReader:
         """
         check_options(self.format, options, self.options)
         self.path = path
+        self._pictures = PictureOption.of(options)
         if not self.recognises(path):
             rule = f"there is no {_METADATA} with a data_format in it"
             raise damaged(path, "", rule, REMEDY)
@@ -123,16 +125,16 @@ class MinariReader:
                 with telling_damage(folder, "", REMEDY):
                     budget = Budget(self.path, folder.name)
                     leaves = read_leaves(folder, self._storage, set(), budget)
-                    return [self._field(name, array) for name, array in leaves.items()]
+                    steps = episode_metadata(folder).get("total_steps")
+                    return [
+                        leaf_info(name, leaf, self._shapes.get(name), steps)
+                        for name, leaf in leaves.items()
+                    ]
             except UserError as error:
                 last = error
         if last is not None:
             raise last
         return []
-
-    def _field(self, name: str, array: Any) -> FieldInfo:
-        shape = self._shapes.get(name)
-        return FieldInfo(name, str(array.type), shape, is_image=is_image_array(array))
 
     def pointers(self) -> Iterator[SegmentPointer]:
         """Yields episodes by number."""
@@ -171,13 +173,19 @@ class MinariReader:
         if any(name not in there for name in fields):
             everything = read_leaves(folder, self._storage, set(), budget)
             check_fields(self.path, fields, everything)
-        rows = {len(array) for array in there.values()}
+        rows = {len(leaf.array) for leaf in there.values()}
         said = episode_metadata(folder).get("total_steps")
-        padded = [len(a) - 1 for n, a in there.items() if n.partition("/")[0] in PADDED]
+        padded = [
+            len(leaf.array) - 1
+            for name, leaf in there.items()
+            if name.partition("/")[0] in PADDED
+        ]
         if len(rows) > 1 or (said is not None and padded and padded[0] != said):
             raise ValueError(f"columns have {sorted(rows)} rows for {said} steps")
         columns = {
-            name: leaf_column(name, there[name], self._shapes.get(name), budget)
+            name: leaf_column(
+                name, there[name], self._shapes.get(name), self._pictures, budget
+            )
             for name in fields
         }
         return {n: Stream(row_times(len(c)), c) for n, c in columns.items()}

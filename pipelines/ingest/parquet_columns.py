@@ -25,6 +25,16 @@ def value_shape(kind: pa.DataType) -> Optional[tuple[int, ...]]:
     return None if is_image_type(kind) or pa.types.is_binary(kind) else ()
 
 
+def number_type(kind: pa.DataType) -> Optional[np.dtype]:
+    """Returns the type of the numbers that values hold; None if they hold others."""
+    while _is_list(kind):
+        kind = kind.value_type
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    if not (is_number or pa.types.is_boolean(kind)):
+        return None
+    return np.dtype(kind.to_pandas_dtype())
+
+
 def is_image_type(kind: pa.DataType) -> bool:
     """Whether a type is Hugging Face's image: a struct of bytes and a path."""
     return pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0

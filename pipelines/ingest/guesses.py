@@ -17,6 +17,7 @@ _LANGUAGE = re.compile(r"language|instruction|(^|[/._])tasks?$", re.I)
 _TERMINAL = re.compile(
     r"(^|[/._])(is_)?(terminals?|terminations?|terminated|dones?)$", re.I
 )
+_DISCOUNT = re.compile(r"(^|[/._])discounts?$", re.I)
 # What describes a message, an uncertainty or a constant rather than the world.
 _NOISE = re.compile(
     r"\.seq$|covariance|\.(stamp|time_?stamp|timestamp)$|(^|[/._])(index|frame_index|"
@@ -41,6 +42,16 @@ def is_reward(field: FieldInfo) -> bool:
 def is_ending(field: FieldInfo) -> bool:
     """Whether a field looks like a mark of endings."""
     return bool(_TERMINAL.search(field.name)) and field.shape in ((), (1,))
+
+
+def is_discount(field: FieldInfo) -> bool:
+    """Whether a field looks like discounts, of which zero is an ending for good."""
+    return is_discount_name(field.name) and field.shape in ((), (1,))
+
+
+def is_discount_name(name: str) -> bool:
+    """Whether a field of that name would hold discounts."""
+    return bool(_DISCOUNT.search(name))
 
 
 def is_success(field: FieldInfo) -> bool:

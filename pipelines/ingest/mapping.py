@@ -186,10 +186,12 @@ class Ending:
     Attributes:
       kind: 'time_out', 'terminal', 'success' (terminal if it succeeded) or 'field'.
       field: The field of 'field': true somewhere in the episode means terminal.
+      terminal_values: Then these do, rather than true: 0 of a discount.
     """
 
     kind: str = "time_out"
     field: str = ""
+    terminal_values: tuple[Any, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -19,15 +18,19 @@ from thresher.pipelines.ingest.mapping import (
     MAX_EPISODE_BYTES,
     ON_GAP,
     Clock,
-    Ending,
     Label,
     LogMapping,
     MappedFeature,
     Marks,
-    Reward,
     Source,
 )
 from thresher.pipelines.ingest.mapping_keys import Keys, load_yaml
+from thresher.pipelines.ingest.mapping_outcomes import (
+    ending_of,
+    label_of,
+    objects_of,
+    reward_of,
+)
 
 # Steps a nanosecond apart, which clocks count in, and those in thirty years.
 _STEPS = (1e-9, 1e9)
@@ -55,14 +58,14 @@ def load_mapping(file: Path) -> LogMapping:
         clock=clock,
         marks=_marks(keys),
         alignment=keys.choice("alignment", ("", *ALIGNMENTS), ""),
-        success=_label(keys, "success", None),
-        language=_label(keys, "language", Label(constant="")) or Label(),
-        task=_label(keys, "task", Label(constant="")) or Label(),
-        scene=_label(keys, "scene", Label(constant="")) or Label(),
-        objects=_objects(keys),
+        success=label_of(keys, "success", None),
+        language=label_of(keys, "language", Label(constant="")) or Label(),
+        task=label_of(keys, "task", Label(constant="")) or Label(),
+        scene=label_of(keys, "scene", Label(constant="")) or Label(),
+        objects=objects_of(keys),
         label_source=keys.take("label_source", "a text", ""),
-        reward=_reward(keys),
-        ending=_ending(keys),
+        reward=reward_of(keys),
+        ending=ending_of(keys),
         format=source.take("format", "a text", ""),
         options=_options(source),
     )
@@ -288,74 +291,6 @@ def _check_marks(table: Keys, marks: Marks) -> None:
         )
     if marks.max_bytes < 1:
         raise table.error("max_bytes", "must be above zero")
-
-
-def _label(keys: Keys, key: str, default: Optional[Label]) -> Optional[Label]:
-    value = keys.take(key, "")
-    if value is None:
-        return default
-    if not isinstance(value, dict):
-        return Label(constant=value)
-    table = keys.inner(key, value)
-    label = Label(
-        field=table.take("field", "a text", ""),
-        attribute=table.take("attribute", "a text", ""),
-        constant=table.take("constant", ""),
-        at=table.choice("at", ("first", "last", "any", "all"), "last"),
-        matches=table.take("matches", "a text", ""),
-        success_values=tuple(table.take("success_values", "a list", [])),
-        failure_values=tuple(table.take("failure_values", "a list", [])),
-    )
-    table.finish()
-    given = [bool(label.field), bool(label.attribute), label.constant is not None]
-    if sum(given) != 1:
-        raise table.error("", "give one of: field, attribute, constant")
-    try:
-        re.compile(label.matches)
-    except re.error as error:
-        raise table.error("matches", f"is no regular expression ({error})") from error
-    return label
-
-
-def _objects(keys: Keys) -> tuple[Label, ...]:
-    value = keys.take("objects", "")
-    several = value if isinstance(value, list) else [] if value is None else [value]
-    inner = keys.inner("objects", {str(n): v for n, v in enumerate(several)})
-    labels = [_label(inner, name, None) for name in inner.names()]
-    return tuple(label for label in labels if label is not None)
-
-
-def _reward(keys: Keys) -> Reward:
-    value = keys.take("reward", "")
-    if value is None:
-        return Reward("success" if keys.take("success", "") is not None else "none")
-    if value in ("none", "success"):
-        return Reward(value)
-    if not isinstance(value, dict):
-        raise keys.error("reward", "must be none, success, or {field: FIELD}")
-    table = keys.inner("reward", value)
-    reward = Reward(
-        "field",
-        table.require("field", "a text", "name the field that holds rewards"),
-        table.choice("given_with", ("action", "next_observation"), "action"),
-    )
-    table.finish()
-    return reward
-
-
-def _ending(keys: Keys) -> Ending:
-    value = keys.take("ending", "")
-    if value is None:
-        return Ending()
-    if value in ("time_out", "terminal", "success"):
-        return Ending(value)
-    if not isinstance(value, dict):
-        rule = "must be time_out, terminal, success, or {field: FIELD}"
-        raise keys.error("ending", rule)
-    table = keys.inner("ending", value)
-    ending = Ending("field", table.require("field", "a text", "name the field"))
-    table.finish()
-    return ending
 
 
 def _check_whole(keys: Keys, mapping: LogMapping) -> None:

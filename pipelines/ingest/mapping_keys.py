@@ -19,6 +19,7 @@ _INSIDE = {
     **dict.fromkeys(("open_end", "carry", "min_steps", "max_bytes"), "episodes"),
     **dict.fromkeys(("late", "timestamp", "max_gap_seconds"), "clock"),
     "given_with": "reward",
+    "terminal_values": "ending",
 }
 _KINDS: dict[str, tuple[type, ...]] = {
     "a text": (str,),

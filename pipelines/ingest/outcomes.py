@@ -10,7 +10,7 @@ from thresher.episodes.metadata import Success
 from thresher.episodes.spec import Column
 from thresher.pipelines.ingest.align import totals
 from thresher.pipelines.ingest.columns import ColumnError
-from thresher.pipelines.ingest.mapping import LogMapping
+from thresher.pipelines.ingest.mapping import Ending, LogMapping
 from thresher.pipelines.ingest.recording import Stream
 
 
@@ -93,9 +93,44 @@ def _is_terminal(
         return success == Success.YES
     if ending.kind != "field":
         return ending.kind == "terminal"
+    if ending.field not in streams:
+        return False
+    stream = streams[ending.field]
+    picked[ending.field] = np.arange(len(stream.times_ns))
+    if ending.terminal_values:
+        return _holds_one_of(ending, stream)
     _, values = _numbers("ending", ending.field, streams)
-    picked[ending.field] = np.arange(len(values))
+    _require_truths(ending.field, values)
     return bool(values.any())
+
+
+def _holds_one_of(ending: Ending, stream: Stream) -> bool:
+    values = stream.values
+    if not isinstance(values, np.ndarray):
+        raise ColumnError(f"ending: {ending.field} holds pictures")
+    values = _one_a_step("ending", ending.field, values)
+    is_text = values.dtype.kind not in "bifu"
+    wanted = [v for v in ending.terminal_values if isinstance(v, str) == is_text]
+    if not wanted:
+        raise ColumnError(
+            f"ending: {ending.field} holds {'texts' if is_text else 'numbers'}, and "
+            f"none is among terminal_values of {list(ending.terminal_values)}"
+        )
+    if is_text:
+        return any(value in wanted for value in values.tolist())
+    # A field of float32 holds 0.1 as near as it can.
+    kind = values.dtype if values.dtype.kind == "f" else None
+    return bool(np.isin(values, np.array(wanted, kind)).any())
+
+
+def _require_truths(field: str, values: np.ndarray) -> None:
+    """Refuses numbers of which nobody knows which ones end an episode for good."""
+    other = (values != 0) & (values != 1)
+    if other.any():
+        raise ColumnError(
+            f"ending: {values[other][0]} of {field} is neither true nor false; say "
+            "which values end an episode for good, as in terminal_values: [2]"
+        )
 
 
 def _numbers(
@@ -107,9 +142,14 @@ def _numbers(
     stream = streams[field]
     values = stream.values
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "bifu":
-        raise ColumnError(f"{what}: {field} does not hold numbers")
+        remedy = "; say terminal_values: [WORD]" if what == "ending" else ""
+        raise ColumnError(f"{what}: {field} does not hold numbers{remedy}")
+    return stream.times_ns, _one_a_step(what, field, values)
+
+
+def _one_a_step(what: str, field: str, values: np.ndarray) -> np.ndarray:
     if values.ndim > 1 and values.shape[1:] != (1,):
         raise ColumnError(
-            f"{what}: {field} holds {list(values.shape[1:])} numbers a step, not one"
+            f"{what}: {field} holds {list(values.shape[1:])} values a step, not one"
         )
-    return stream.times_ns, values.reshape(-1)
+    return values.reshape(-1)

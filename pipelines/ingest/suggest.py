@@ -16,6 +16,7 @@ from thresher.pipelines.ingest.formats import is_log, open_recording
 from thresher.pipelines.ingest.guesses import (
     clock_of,
     is_action,
+    is_discount,
     is_ending,
     is_language,
     is_number,
@@ -92,7 +93,7 @@ class _Suggestion:
         self.observations = [f for f in rest if not _is_verdict(f)]
         # Of the rewards before and after an action, the one after belongs to it.
         rewards = [f for f in candidates if is_reward(f)]
-        self._rewards = sorted(rewards, key=lambda f: "next" not in f.name)
+        self._rewards = sorted(rewards, key=lambda f: not _is_after(f))
         if not self.observations:
             self.observations, self.actions = list(self.actions), []
 
@@ -208,13 +209,7 @@ class _Suggestion:
             lines.append(f"language: {{field: {_quoted(languages[0].name)}}}")
         success = self._success()
         lines += success or self._where_success_may_be()
-        endings = sorted(filter(is_ending, fields), key=lambda f: "done" in f.name)
-        if endings:
-            lines += [
-                "# Terminal where this was ever true: check that it is not set where",
-                "# only the time ran out.",
-                f"ending: {{field: {_quoted(endings[0].name)}}}",
-            ]
+        lines += self._ending()
         if self._rewards:
             return [*lines, f"reward: {{field: {_quoted(self._rewards[0].name)}}}"]
         return [
@@ -222,6 +217,25 @@ class _Suggestion:
             "# Rewards are made of success, or left out (none), and success with them.",
             f"reward: {'success' if success else 'none'}",
             "",
+        ]
+
+    def _ending(self) -> list[str]:
+        fields = self._contents.fields
+        endings = sorted(filter(is_ending, fields), key=lambda f: "done" in f.name)
+        if endings:
+            return [
+                "# Terminal where this was ever true: check that it is not set where",
+                "# only the time ran out.",
+                f"ending: {{field: {_quoted(endings[0].name)}}}",
+            ]
+        # Of the discounts before and after an action, the one after says how it ended.
+        discounts = sorted(filter(is_discount, fields), key=lambda f: not _is_after(f))
+        if not discounts:
+            return []
+        name = _quoted(discounts[0].name)
+        return [
+            "# Terminal where this was ever zero.",
+            f"ending: {{field: {name}, terminal_values: [0]}}",
         ]
 
     def _success(self) -> list[str]:
@@ -248,6 +262,10 @@ class _Suggestion:
 def _is_verdict(field: FieldInfo) -> bool:
     """Whether it says how a step went: a policy that saw it would know its label."""
     return is_reward(field) or is_ending(field) or is_success(field)
+
+
+def _is_after(field: FieldInfo) -> bool:
+    return "next" in field.name
 
 
 def _feature(field: FieldInfo, indent: str) -> list[str]:

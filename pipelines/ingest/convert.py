@@ -179,6 +179,7 @@ class Conversion:
                 for field, stream in segment.streams.items()
             }
             problems = _too_large(segment, self._mapping.marks.max_bytes)
+            problems += _misaligned(segment, self._mapping.alignment)
             start = _first_time(segment)
             piece = Piece(0, start, 0, segment, serials, count, problems)
             yield self._finish(piece, attributes, segment.position)
@@ -254,6 +255,17 @@ def _too_large(segment: Segment, limit: int) -> list[str]:
     return [
         f"size: {size} bytes of values, more than max_bytes of {limit}; cut it into "
         "shorter episodes, or raise episodes: {max_bytes}"
+    ]
+
+
+def _misaligned(segment: Segment, alignment: str) -> list[str]:
+    """Returns why an alignment would make a step of a row in which nobody acted."""
+    if not segment.ends_in_boundary or alignment not in ("sar", "oxe"):
+        return []
+    return [
+        f"alignment: {alignment} takes the last row's action for one that was taken, "
+        "and this row is a boundary, which leads to the next episode; write "
+        "alignment: rlds"
     ]
 
 

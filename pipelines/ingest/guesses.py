@@ -21,7 +21,8 @@ _DISCOUNT = re.compile(r"(^|[/._])discounts?$", re.I)
 # What describes a message, an uncertainty or a constant rather than the world.
 _NOISE = re.compile(
     r"\.seq$|covariance|\.(stamp|time_?stamp|timestamp)$|(^|[/._])(index|frame_index|"
-    r"episode_index|task_index|timestamp|is_first|is_last|is_terminal|discounts?)$",
+    r"episode_index|task_index|timestamp|is_first|is_last|is_terminal|discounts?|"
+    r"(next_)?step_type)$",
     re.I,
 )
 _TEXTS = ("str", "string", "large_string", "object", "text")

@@ -49,11 +49,14 @@ class Segment:
       position: Where in the recording, for provenance: 'data/demo_3', 'rows 0-120'.
       streams: By field, as they were asked for.
       attributes: What holds for all of it: {'task': 'lift', 'success': True}.
+      ends_in_boundary: Whether its last row leads to the next segment's first: it has
+        the final observation, and nobody acted on it.
     """
 
     position: str
     streams: Mapping[str, Stream]
     attributes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    ends_in_boundary: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +133,8 @@ class Contents:
       episodes: How many the format itself marks; 0 for logs.
       notes: Sentences about the whole: what is missing, truncated, or guessed.
       attributes: Names of what segments' attributes hold.
+      alignment: How rows are aligned, as a mapping says it; empty where the format
+        does not tell.
     """
 
     format: str
@@ -137,6 +142,7 @@ class Contents:
     episodes: int = 0
     notes: Sequence[str] = ()
     attributes: Sequence[str] = ()
+    alignment: str = ""
 
 
 class MessageLog(Protocol):

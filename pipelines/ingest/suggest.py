@@ -57,7 +57,8 @@ def suggest(
         fields = steady(recording, [*fields, *frames(recording, contents)])
         alignment = ""
     else:
-        fields, alignment, left = first_rows(recording, fields)
+        fields, guessed, left = first_rows(recording, fields)
+        alignment = contents.alignment or guessed
     candidates = [*(f for f in fields if f.is_image), *widest(fields, contents.fields)]
     writer = _Suggestion(
         path, contents, candidates, dict(options or {}), format, alignment, left

@@ -20,6 +20,7 @@ from thresher.episodes.spec import Column
 from thresher.episodes.tfrecord import HEAD_BYTES, TAIL_BYTES
 from thresher.pipelines.ingest.recording import (
     Contents,
+    DamagedRecordingError,
     FieldInfo,
     Segment,
     SegmentPointer,
@@ -50,6 +51,12 @@ REMEDY = "copy the file and its .spec again"
 _FIRST, _LAST = 0, 2
 _MOMENT = "time_step"
 _BOUNDARY = ", a boundary"
+_BOUNDARY_NOTE = (
+    "an episode's last record is a boundary (step_type 2): it has the final "
+    "observation, and its action and reward mean nothing"
+)
+# Damage in more episodes than this at the start is no accident of one.
+_MOST_TRIED = 20
 _CUTS = ("step_type", "none")
 
 
@@ -137,8 +144,30 @@ class TfAgentsTable:
             )
             for name, (here, after) in self._joined().items()
         ]
-        note = f"records are {kind or 'of an unnamed structure'}"
-        return Contents(self.format, fields, len(places), (note,), ("ended_by",))
+        notes = [f"records are {kind or 'of an unnamed structure'}"]
+        has_boundaries = self._has_boundaries(places)
+        notes += [_BOUNDARY_NOTE] if has_boundaries else []
+        return Contents(
+            self.format,
+            fields,
+            len(places),
+            notes,
+            alignment="rlds" if has_boundaries else "",
+        )
+
+    def _has_boundaries(self, places: Sequence[SegmentPointer]) -> bool:
+        """Whether the first episode that can be read ends in a boundary."""
+        for place in places[:_MOST_TRIED]:
+            try:
+                return self.read(place, ()).ends_in_boundary
+            except DamagedRecordingError:
+                continue
+        return False
+
+    def _may_end_in_boundary(self) -> bool:
+        """Whether segments are of trajectories, which keep their boundaries."""
+        _, entries = self._entries()
+        return self._cut == "step_type" and "step_type" in entries
 
     def pointers(self) -> Iterator[SegmentPointer]:
         """Yields runs of records from FIRST to LAST.
@@ -202,6 +231,7 @@ class TfAgentsTable:
             )
         needed = [n for n in fields if n in entries]
         needed += [n for f in fields if f in joined for n in joined[f]]
+        needed += ["step_type"] if self._may_end_in_boundary() else []
         with telling_damage(self.path, position, REMEDY):
             columns = self._columns(position, list(dict.fromkeys(needed)))
             streams = {}
@@ -212,7 +242,14 @@ class TfAgentsTable:
                     else _chained(name, *(columns[n] for n in joined[name]))
                 )
                 streams[name] = Stream(row_times(len(column)), column)
-            return Segment(position, streams, {})
+            return Segment(position, streams, {}, self._ends_in_boundary(columns))
+
+    def _ends_in_boundary(self, columns: Mapping[str, Column]) -> bool:
+        if not self._may_end_in_boundary():
+            return False
+        types = columns["step_type"]
+        assert isinstance(types, np.ndarray)
+        return int(types.reshape(-1)[-1]) == _LAST
 
     def _columns(self, position: str, names: Sequence[str]) -> dict[str, Column]:
         _, entries = self._entries()

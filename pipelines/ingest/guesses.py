@@ -37,12 +37,12 @@ def is_action(field: FieldInfo) -> bool:
 
 def is_reward(field: FieldInfo) -> bool:
     """Whether a field looks like rewards."""
-    return bool(_REWARD.search(field.name)) and field.shape in ((), (1,))
+    return bool(_REWARD.search(_meant(field.name))) and field.shape in ((), (1,))
 
 
 def is_ending(field: FieldInfo) -> bool:
     """Whether a field looks like a mark of endings."""
-    return bool(_TERMINAL.search(field.name)) and field.shape in ((), (1,))
+    return bool(_TERMINAL.search(_meant(field.name))) and field.shape in ((), (1,))
 
 
 def is_discount(field: FieldInfo) -> bool:
@@ -52,7 +52,12 @@ def is_discount(field: FieldInfo) -> bool:
 
 def is_discount_name(name: str) -> bool:
     """Whether a field of that name would hold discounts."""
-    return bool(_DISCOUNT.search(name))
+    return bool(_DISCOUNT.search(_meant(name)))
+
+
+def _meant(name: str) -> str:
+    """Returns a field's name without the one that std_msgs gives all their values."""
+    return name.removesuffix(".data")
 
 
 def is_success(field: FieldInfo) -> bool:
@@ -62,7 +67,11 @@ def is_success(field: FieldInfo) -> bool:
 
 def is_success_name(name: str) -> bool:
     """Whether a field or attribute of that name would say how an episode went."""
-    return bool(_VERDICT.search(name))
+    return bool(_VERDICT.search(_meant(name)))
+
+
+def _succeeds(name: str) -> bool:
+    return bool(_SUCCESS.search(name)) or is_success_name(name)
 
 
 def is_language(field: FieldInfo) -> bool:
@@ -135,8 +144,9 @@ def guesses(contents: Contents) -> list[str]:
         (
             "success",
             [
-                *(f.name for f in fields if _SUCCESS.search(f.name)),
-                *(name for name in contents.attributes if _SUCCESS.search(name)),
+                # A message whose parts are listed is no value that could say it.
+                *(f.name for f in fields if f.shape is not None and _succeeds(f.name)),
+                *filter(_succeeds, contents.attributes),
             ],
         ),
     ):

@@ -262,7 +262,8 @@ class _Suggestion:
 
 def _is_verdict(field: FieldInfo) -> bool:
     """Whether it says how a step went: a policy that saw it would know its label."""
-    return is_reward(field) or is_ending(field) or is_success(field)
+    kinds = (is_reward, is_ending, is_success, is_discount)
+    return any(is_kind(field) for is_kind in kinds)
 
 
 def _is_after(field: FieldInfo) -> bool:

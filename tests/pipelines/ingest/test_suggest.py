@@ -11,6 +11,7 @@ import yaml
 
 from thresher.benchmarks.sound_logs import write_json_mcap
 from thresher.episodes.metadata import Success
+from thresher.pipelines.ingest.inspect import inspect
 from thresher.pipelines.ingest.suggest import suggest
 from thresher.tests.pipelines.ingest.tiny_logs import (
     episodes_of,
@@ -141,3 +142,40 @@ def test_endings_that_are_one_shorter_belong_to_the_actions(tmp_path):
     out = tmp_path / "out"
     ingest_here(path, write_mapping(tmp_path, text), out)
     assert [e.array("is_terminal")[-1] for e in episodes_of(out)] == [True, True]
+
+
+def _write_verdict_bag(path):
+    """Writes a state, and what std_msgs say of how it went."""
+    from rosbags.rosbag1 import Writer
+    from rosbags.typesys import Stores, get_typestore
+
+    store = get_typestore(Stores.ROS1_NOETIC)
+    rows = [("/tilt", "Float64", step, step / 10) for step in range(6)]
+    rows += [("/reward", "Float32", step, step / 10 + 0.01) for step in range(5)]
+    rows += [("/terminated", "Bool", True, 0.51), ("/success", "Bool", True, 0.52)]
+    with Writer(path) as writer:
+        opened = {}
+        for topic, kind, value, seconds in sorted(rows, key=lambda row: row[3]):
+            name = f"std_msgs/msg/{kind}"
+            if topic not in opened:
+                opened[topic] = writer.add_connection(topic, name, typestore=store)
+            content = store.serialize_ros1(store.types[name](value), name)
+            now = 1_700_000_000 * 10**9 + round(seconds * 1e9)
+            writer.write(opened[topic], now, content)
+    return path
+
+
+def test_verdicts_of_std_msgs_become_labels_as_inspect_guesses(tmp_path):
+    path = _write_verdict_bag(tmp_path / "x.bag")
+    guessed = [line for line in inspect(path) if line.startswith("guess: ")]
+    assert "guess: rewards: /reward.data" in guessed
+    assert "guess: success: /success.data" in guessed
+    text, episode = _ingested(tmp_path, path)
+    suggested = yaml.safe_load(text)
+    assert suggested["success"] == {"field": "/success.data", "at": "any"}
+    assert suggested["reward"] == {"field": "/reward.data"}
+    assert suggested["ending"] == {"field": "/terminated.data"}
+    assert list(suggested["features"]) == ["observation/tilt_data"]
+    assert episode.metadata.outcome.success is Success.YES
+    assert episode.array("reward").tolist() == [0, 1, 2, 3, 4, 0]
+    assert episode.array("is_terminal").tolist() == [False] * 5 + [True]

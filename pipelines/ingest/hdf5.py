@@ -115,9 +115,9 @@ class Hdf5Reader:
             place, first = self._first_sound(found)
             return Contents(
                 self.format,
-                self._fields(first, len(found)),
+                self._fields(place, first, len(found)),
                 len(found),
-                self._notes(layout, first),
+                self._notes(layout, place, first),
                 tuple(sorted(self._attributes(place, first))),
             )
 
@@ -131,21 +131,24 @@ class Hdf5Reader:
                 continue
         return found[0], self._tree(found[0])
 
-    def _fields(self, first: Tree, episodes: int) -> list[FieldInfo]:
+    def _fields(
+        self, place: EpisodePlace, first: Tree, episodes: int
+    ) -> list[FieldInfo]:
         fields = []
+        # Of rows that are cut, the arrays are those of all episodes.
+        is_known = episodes == 1 or place.rows is not None
         for name, dataset in first.datasets.items():
             picture = is_picture(dataset)
             shape = row_shape(dataset, self._transposed)
             rows = row_count(dataset, self._transposed)
-            whole = episodes == 1 or "ends" in self._options
             fields.append(
                 FieldInfo(
                     name,
                     str(dataset.dtype),
                     None if picture and len(shape) < 3 else shape,
-                    rows if whole else -1,
+                    rows if is_known else -1,
                     is_image=picture,
-                    note="" if whole else f"{rows} rows in the first episode",
+                    note="" if episodes == 1 else _first_rows(place, rows),
                 )
             )
         fields += [
@@ -154,11 +157,12 @@ class Hdf5Reader:
         ]
         return fields
 
-    def _notes(self, layout: Layout, first: Tree) -> list[str]:
+    def _notes(self, layout: Layout, place: EpisodePlace, first: Tree) -> list[str]:
         notes = [f"layout {layout.name!r}: {layout.guessed}"] if layout.guessed else []
         counts = {row_count(d, self._transposed) for d in first.datasets.values()}
         if len(counts) > 1:
-            notes.append(f"fields of the first episode have {sorted(counts)} rows")
+            whose = "fields" if place.rows else "fields of the first episode"
+            notes.append(f"{whose} have {sorted(counts)} rows")
         return notes
 
     def pointers(self) -> Iterator[SegmentPointer]:
@@ -315,6 +319,12 @@ class Hdf5Reader:
             if names:
                 found["filter_keys"] = names
         return found
+
+
+def _first_rows(place: EpisodePlace, rows: int) -> str:
+    """Returns how many of a field's rows are the first episode's; '' if none are."""
+    first, stop = place.rows or (0, rows)
+    return f"{stop - first} rows in the first episode" if rows >= stop else ""
 
 
 def _image_lengths(file: Any) -> Optional[np.ndarray]:

@@ -193,6 +193,23 @@ def test_d4rl_rows_are_cut_where_an_episode_ends(tmp_path, rng):
     assert [p.rows for p in table.pointers()] == [4, 4, 2]
 
 
+def test_rows_of_the_first_episode_are_told_apart_from_those_of_the_file(tmp_path):
+    path = tmp_path / "hopper.hdf5"
+    with h5py.File(path, "w") as file:
+        file["observations"] = np.ones((10, 4))
+        file["terminals"] = np.arange(10) == 3
+        file["metadata/weights"] = np.ones(2)
+    contents = Hdf5Table(path, {}).contents()
+    told = {field.name: (field.count, field.note) for field in contents.fields}
+    assert told == {
+        "observations": (10, "4 rows in the first episode"),
+        "terminals": (10, "4 rows in the first episode"),
+        # No row of it belongs to a step.
+        "metadata/weights": (2, ""),
+    }
+    assert "fields have [2, 10] rows" in contents.notes
+
+
 def test_arrays_with_time_last_are_turned(tmp_path, rng):
     path = tmp_path / "mocap.h5"
     joints = rng.normal(size=(2, 56, 10))

@@ -29,7 +29,7 @@ def kind_of(values: Sequence[Any], dialect: Dialect = POINTED) -> str:
     if told and is_text and all(looks_like_file(v) for v in told):
         return "picture"
     if is_text:
-        told = dialect.pointed(pa.array(told, pa.string())).to_pylist()
+        told = [dialect.pointed_text(text) for text in told]
     if not all(not isinstance(v, str) or _is_number(v) for v in told):
         return "text"
     # What is always empty at first may be numbers later, and empty cells are none.

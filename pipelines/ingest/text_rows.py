@@ -51,6 +51,12 @@ class Dialect:
             return texts
         return pc.replace_substring(pc.replace_substring(texts, ".", "?"), ",", ".")
 
+    def pointed_text(self, text: str) -> str:
+        """Returns what `pointed` does, of one text that Arrow may not be able to hold."""
+        if self.decimal == ".":
+            return text
+        return text.replace(".", "?").replace(",", ".")
+
 
 POINTED = Dialect()
 

@@ -29,7 +29,6 @@ from thresher.pipelines.ingest.table_rules import Budget
 
 PADDED = ("actions", "rewards", "terminations", "truncations")
 _BATCH_ROWS = 1024
-_MOST_BYTES = 2 << 30
 # Arrow's lists have one axis: Minari keeps the axes of an info beside its field.
 _SHAPE = b"shape"
 

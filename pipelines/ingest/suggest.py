@@ -253,10 +253,11 @@ class _Suggestion:
         return []
 
     def _where_success_may_be(self) -> list[str]:
+        named = self._contents.attributes[:20]
         return [
             "# Where success is said: {field: F}, {attribute: A}, or yes or no for",
-            "# all; attributes are:",
-            *(f"#   attribute: {name}" for name in self._contents.attributes[:20]),
+            "# all; attributes are:" if named else "# all.",
+            *(f"#   attribute: {name}" for name in named),
         ]
 
 

@@ -223,6 +223,7 @@ def test_envlogger_is_ingested_with_actions_on_their_observation(tmp_path):
     (episode,), _ = _ingest(log, EXAMPLES / "envlogger.yaml", tmp_path)
     assert episode.array("action").tolist() == [0, 1, 2, 3, 0]
     assert episode.array("reward").tolist() == [0, 0, 0, 1, 0]
+    assert episode.array("is_terminal").tolist() == [False] * STEPS + [True]
     boards = episode.observation("board")[:, 0, 0]
     assert boards.tolist() == list(range(STEPS + 1))
 

@@ -36,7 +36,6 @@ ADDRESS_SPACE_BYTES = 8 << 30
 _MOST_TABLES = 4
 # As many pointers at once as are listed in this time: none waits for those after it.
 _BATCH_SECONDS = 0.01
-_BATCH = 500
 _BEAT_SECONDS = 1.0
 
 
@@ -107,7 +106,7 @@ class Server:
             # In a child that replaces another, a listing goes on where that one was.
             self._listings[number] = _Listing(self._table(request), request["skip"])
         try:
-            batch, more = self._listings[number].batch()
+            batch, more = self._listings[number].batch(request["most"])
         except BaseException:
             self.stop(request)
             raise
@@ -142,16 +141,29 @@ class _Listing:
         self._open = contextlib.ExitStack()
         self._open.enter_context(opened())
         self._pointers = itertools.islice(table.pointers(), skip, None)
+        self._error: Optional[Exception] = None
 
-    def batch(self) -> tuple[list[SegmentPointer], bool]:
-        """Returns the next pointers, and whether there may be more."""
+    def batch(self, most: int) -> tuple[list[SegmentPointer], bool]:
+        """Returns the next pointers, and whether there may be more, or an error.
+
+        Raises:
+          Exception: What the listing raised, when all before it were returned.
+        """
+        if self._error is not None:
+            raise self._error
         found: list[SegmentPointer] = []
         until = time.monotonic() + _BATCH_SECONDS
-        while len(found) < _BATCH and time.monotonic() < until:
-            pointer = next(self._pointers, None)
-            if pointer is None:
-                return found, False
-            found.append(pointer)
+        try:
+            while len(found) < most and (not found or time.monotonic() < until):
+                pointer = next(self._pointers, None)
+                if pointer is None:
+                    return found, False
+                found.append(pointer)
+        # Whatever it is, those that were listed before it are sound.
+        except Exception as error:  # noqa: BLE001
+            if not found:
+                raise
+            self._error = error
         return found, True
 
     def close(self) -> None:

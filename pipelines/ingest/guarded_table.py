@@ -31,6 +31,8 @@ from thresher.pipelines.ingest.table_rules import damaged, flag
 
 _GUARDED = "guarded"
 _LARGEST_AHEAD = 16 << 20
+# Pointers that are asked for at once.
+_BATCH = 500
 _listings = itertools.count()
 
 
@@ -96,18 +98,36 @@ class GuardedTable:
         if self._plain is not None:
             yield from self._plain.pointers()
             return
-        listing, told, more = next(_listings), 0, True
+        listing = next(_listings)
         try:
-            while more:
-                said = self._ask("pointers", listing=listing, skip=told)
-                batch = [SegmentPointer(**pointer) for pointer in said["pointers"]]
-                told, more = told + len(batch), said["more"]
+            for batch in self._batches(listing):
                 self._listed = deque(batch)
                 yield from batch
         finally:
             # Until then, the child holds the file open.
             stop = self._request("stop", listing=listing)
             reading_process.say(Asked(stop, self.path))
+
+    def _batches(self, listing: int) -> Iterator[list[SegmentPointer]]:
+        """Yields the pointers of a listing as the child tells them.
+
+        Raises:
+          DamagedRecordingError: When all that come before the damage were yielded.
+        """
+        told, more, most = 0, True, _BATCH
+        while more:
+            try:
+                said = self._ask("pointers", listing=listing, skip=told, most=most)
+            except DamagedRecordingError:
+                if reading_process.is_running or most == 1:
+                    raise
+                # A child that died took with it what it had listed, so the next one
+                # tells each pointer before it looks for another.
+                most = 1
+                continue
+            batch = [SegmentPointer(**pointer) for pointer in said["pointers"]]
+            told, more = told + len(batch), said["more"]
+            yield batch
 
     def read(self, pointer: SegmentPointer, fields: Sequence[str]) -> Segment:
         """Returns what the reader reads.

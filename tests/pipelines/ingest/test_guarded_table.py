@@ -58,6 +58,26 @@ def test_contents_and_pointers_come_through(table):
     assert pointers == list(UnrulyReader(Path(), {}).pointers())
 
 
+@pytest.mark.parametrize("count", [0, 1, 7, 700])
+@pytest.mark.parametrize("how", ["damaged", "memory", "user", "abort", "leave"])
+def test_what_is_listed_before_damage_is_yielded(how, count):
+    table = UnrulyTable(Path("log.unruly"), {"listing": f"{how}@{count}"})
+    found = []
+    with pytest.raises(UserError) as told:
+        found.extend(table.pointers())
+    assert found == list(UnrulyReader(Path(), {}).pointers())[:count]
+    assert isinstance(told.value, DamagedRecordingError) == (how != "user")
+
+
+def test_who_reads_while_a_listing_dies_gets_what_stands_before():
+    table = UnrulyTable(Path("log.unruly"), {"listing": "abort@7"})
+    found = []
+    with pytest.raises(DamagedRecordingError, match="crashes the library"):
+        for pointer in table.pointers():
+            found.append(table.read(pointer, []).position)
+    assert found == [f"episode {number}" for number in range(7)]
+
+
 def test_who_trusts_a_file_reads_it_in_the_same_process():
     table = UnrulyTable(Path("log.unruly"), {"guarded": "false"})
     reading_process.close()

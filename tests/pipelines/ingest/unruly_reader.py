@@ -1,6 +1,7 @@
 """A reader that dies, hangs, eats memory or errs, as the field that is asked says.
 
-A field 'abort@7' dies over episode 7 alone; 'large@7' makes a large segment of it.
+A field 'abort@7' dies over episode 7 alone; 'large@7' makes a large segment of it. The
+option `listing` has the listing do the same where episode 7 would be listed.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class UnrulyReader:
 
     def __init__(self, path: Path, options: Mapping[str, str]) -> None:
         self.path = path
+        self._how, _, self._where = options.get("listing", "").partition("@")
 
     @staticmethod
     def recognises(path: Path) -> bool:
@@ -50,6 +52,8 @@ class UnrulyReader:
 
     def pointers(self) -> Iterator[SegmentPointer]:
         for number in range(1200):
+            if self._where == str(number):
+                self._misbehave(self._how)
             yield SegmentPointer(f"episode {number}", number)
 
     def read(self, pointer: SegmentPointer, fields: Sequence[str]) -> Segment:

@@ -160,7 +160,7 @@ class _Listing:
                     return found, False
                 found.append(pointer)
         # Whatever it is, those that were listed before it are sound.
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             if not found:
                 raise
             self._error = error

@@ -6,14 +6,14 @@ import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 import yaml
 
-from thresher.episodes.errors import UserError
 from thresher.pipelines.ingest.mcap_log import McapLog
 from thresher.pipelines.ingest.recording import DamagedRecordingError
 from thresher.pipelines.ingest.ros2_database import (
+    LostFile,
     Ros2Database,
     decompress_file,
     is_database,
@@ -50,6 +50,9 @@ class BagMetadata:
     custom: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
+_Part = Union[Ros2Database, McapLog, LostFile]
+
+
 class Ros2Bag(TopicLog):
     """A ROS 2 bag: a folder (metadata.yaml may be missing) or one of its files.
 
@@ -77,8 +80,17 @@ class Ros2Bag(TopicLog):
         return read_metadata(file)
 
     @functools.cached_property
-    def _parts(self) -> list[Ros2Database | McapLog]:
-        return [self._part(file) for file in self._files()]
+    def _parts(self) -> list[_Part]:
+        return [self._part_or_lost(file) for file in self._files()]
+
+    def _part_or_lost(self, file: Path) -> _Part:
+        """Returns a file of the bag; what has no readable head keeps its place."""
+        try:
+            part = self._part(file)
+            part.channels()
+            return part
+        except DamagedRecordingError as error:
+            return LostFile(error)
 
     def _files(self) -> list[Path]:
         if self.path.is_file():
@@ -105,7 +117,7 @@ class Ros2Bag(TopicLog):
             )
         return found
 
-    def _part(self, file: Path) -> Ros2Database | McapLog:
+    def _part(self, file: Path) -> _Part:
         distro = self.options.get("ros_distro") or self._metadata.distro
         if file.suffix == ".zstd":
             file = decompress_file(file, self)
@@ -129,6 +141,9 @@ class Ros2Bag(TopicLog):
             for (part, channel), number in self._numbers.items()
         }
         if not found:
+            for part in self._parts:
+                if isinstance(part, LostFile):
+                    raise part.error
             raise DamagedRecordingError(
                 f"{self.path} holds no topics: nothing was recorded; check that the "
                 "recorder's topics were published"
@@ -144,23 +159,30 @@ class Ros2Bag(TopicLog):
             found.update(part.attributes())
         return found
 
-    @functools.cached_property
-    def _missing(self) -> dict[int, str]:
-        return missing_before([part.path for part in self._parts])
+    def _missing(self, part: int) -> list[str]:
+        """Returns what is told of files that are missing before one."""
+        files = self._files()
+        told = missing_before(files).get(part)
+        return [lost_piece(told, files[part])] if told else []
 
     def notes(self) -> list[str]:
         """Returns what is odd about the bag's files."""
-        notes = [lost_piece(t, self._parts[n].path) for n, t in self._missing.items()]
+        notes = [t for part in range(len(self._parts)) for t in self._missing(part)]
         notes += [note for part in self._parts for note in part.notes()]
         if self.path.is_dir() and not (self.path / METADATA).is_file():
             notes.append(f"{METADATA} is missing; the files were read by name")
         return notes
 
     def raw(self, channels: set[int]) -> Iterator[Timed]:
-        """Yields the messages of some topics, of all files, in the order of time."""
-        damage: list[UserError] = []
+        """Yields the messages of some topics, of all files, in the order of time.
+
+        Between files, one of which the messages are missing is a lost stretch.
+        """
+        damage: list[DamagedRecordingError] = []
+        # Of files that were lost whole: when they were recorded, the next one says.
+        unplaced: list[DamagedRecordingError] = []
         logs = [
-            self._whole(part, log, channels, damage)
+            self._whole(part, log, channels, damage, unplaced)
             for part, log in enumerate(self._parts)
         ]
         for part, message in merged(logs):
@@ -176,26 +198,32 @@ class Ros2Bag(TopicLog):
     def _whole(
         self,
         part: int,
-        log: Ros2Database | McapLog,
+        log: _Part,
         channels: set[int],
-        damage: list[UserError],
+        damage: list[DamagedRecordingError],
+        unplaced: list[DamagedRecordingError],
     ) -> Iterator[Timed]:
         """Yields a file's messages; that its end is missing is kept for the end."""
         ours = {c for (p, c), n in self._numbers.items() if p == part and n in channels}
         log.not_asked_for.clear()
         log.bytes_read = 0
+        last_ns = -1
         try:
-            messages = log.raw(ours)
-            first = next(messages, None)
-            if first is None:
-                return
-            if part in self._missing:
-                lost = lost_piece(self._missing[part], log.path)
-                yield Timed(first.time_ns, -1, b"", lost)
-            yield first
-            yield from messages
+            for message in log.raw(ours):
+                if last_ns < 0:
+                    before = [str(error) for error in unplaced] + self._missing(part)
+                    unplaced.clear()
+                    for told in before:
+                        yield Timed(message.time_ns, -1, b"", told)
+                last_ns = message.time_ns
+                yield message
         except DamagedRecordingError as error:
             damage.append(error)
+            if last_ns < 0:
+                # Merging asks each file for its first message before the next file.
+                unplaced.append(error)
+            elif part + 1 < len(self._parts):
+                yield Timed(last_ns, -1, b"", str(error))
 
 
 def _is_metadata(file: Path) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from thresher.episodes.errors import UserError
 from thresher.pipelines.ingest.compression import MAX_CHUNK_BYTES
 from thresher.pipelines.ingest.message_decoders import Decoder, SchemaError, ros_decoder
 from thresher.pipelines.ingest.recording import DamagedRecordingError
@@ -101,10 +102,11 @@ class Ros2Database:
             finally:
                 connection.close()
         except (sqlite3.Error, OverflowError, ValueError, TypeError) as error:
+            before = "what stands before was read; " if self.bytes_read else ""
             raise DamagedRecordingError(
-                f"{self.path} cannot be read as a ROS 2 bag ({error}); what stands "
-                "before was read. Copy it again from the recorder, with its "
-                f"{self.path.name}-wal file if there is one"
+                f"{self.path} cannot be read as a ROS 2 bag ({error}); {before}copy it "
+                f"again from the recorder, with its {self.path.name}-wal file if there "
+                "is one"
             ) from error
 
     def _check_tables(self, connection: sqlite3.Connection) -> None:
@@ -161,6 +163,35 @@ class Ros2Database:
             return Timed(time, topic, b"", f"it is not zstd ({error})")
 
 
+class LostFile:
+    """A file of a bag whose head cannot be read: nobody knows what was in it.
+
+    Attributes:
+      error: Why, with file and remedy.
+    """
+
+    def __init__(self, error: DamagedRecordingError) -> None:
+        self.error = error
+        self.not_asked_for: Counter[str] = Counter()
+        self.bytes_read = 0
+
+    def channels(self) -> Mapping[int, TopicChannel]:
+        """Returns none."""
+        return {}
+
+    def attributes(self) -> Mapping[str, Any]:
+        """Returns none."""
+        return {}
+
+    def notes(self) -> list[str]:
+        """Returns nothing, for reading raises what is to be told."""
+        return []
+
+    def raw(self, channels: set[int]) -> Iterator[Timed]:
+        """Raises why the file is lost."""
+        raise self.error
+
+
 def _make_decoder(
     kind: str, serialisation: str, encoding: str, text: str, distro: str
 ) -> Decoder:
@@ -188,7 +219,8 @@ def decompress_file(file: Path, owner: object) -> Path:
     """Decompresses a bag's file into a temporary folder that goes with its owner.
 
     Raises:
-      DamagedRecordingError: It is not zstd, or the disk is too small for it.
+      DamagedRecordingError: It is not zstd.
+      UserError: The disk is too small for it.
     """
     import zstandard
 
@@ -198,9 +230,12 @@ def decompress_file(file: Path, owner: object) -> Path:
     try:
         with open(file, "rb") as packed, open(target, "wb") as unpacked:
             zstandard.ZstdDecompressor().copy_stream(packed, unpacked)
-    except (zstandard.ZstdError, OSError) as error:
+    except zstandard.ZstdError as error:
         raise DamagedRecordingError(
-            f"{file} cannot be decompressed ({error}); copy it again, or make room in "
-            f"{folder.parent}"
+            f"{file} cannot be decompressed ({error}); copy it again"
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"{file} cannot be decompressed ({error}); make room in {folder.parent}"
         ) from error
     return target

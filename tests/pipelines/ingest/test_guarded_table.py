@@ -71,10 +71,10 @@ def test_what_is_listed_before_damage_is_yielded(how, count):
 
 def test_who_reads_while_a_listing_dies_gets_what_stands_before():
     table = UnrulyTable(Path("log.unruly"), {"listing": "abort@7"})
-    found = []
+    found: list[str] = []
+    positions = (table.read(pointer, []).position for pointer in table.pointers())
     with pytest.raises(DamagedRecordingError, match="crashes the library"):
-        for pointer in table.pointers():
-            found.append(table.read(pointer, []).position)
+        found.extend(positions)
     assert found == [f"episode {number}" for number in range(7)]
 
 

@@ -216,6 +216,80 @@ def test_a_truncated_database_is_named(tmp_path):
     assert len(found) < len(many)
 
 
+def _split(tmp_path, parts, storage="SQLITE3"):
+    """Writes a bag of several files without metadata, and returns them."""
+    folder = tmp_path / "split"
+    folder.mkdir()
+    files = []
+    for number, part in enumerate(parts):
+        made = write_ros2_bag(tmp_path / f"part{number}", part, storage=storage)
+        [file] = [file for file in made.iterdir() if file.suffix != ".yaml"]
+        files.append(folder / f"split_{number}{file.suffix}")
+        shutil.copy(file, files[-1])
+    return files
+
+
+def _cut(file, share=0.5):
+    file.write_bytes(file.read_bytes()[: int(file.stat().st_size * share)])
+
+
+@pytest.mark.parametrize("storage", ["SQLITE3", "MCAP"])
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.9])
+def test_a_last_file_that_is_cut_off_does_not_spoil_those_before(
+    tmp_path, storage, share
+):
+    parts = [rows(start=10 * k) for k in range(3)]
+    files = _split(tmp_path, parts, storage)
+    whole = _read(Ros2Bag(files[0].parent, {}))
+    _cut(files[2], share)
+    found, error = _read_damaged(Ros2Bag(files[0].parent, {}))
+    assert len(found) >= 80
+    assert found == whole[: len(found)]
+    assert str(files[2]) in error
+
+
+@pytest.mark.parametrize("lost", [[0], [1], [0, 1], [1, 2]])
+def test_a_file_that_is_lost_is_a_stretch_without_messages(tmp_path, lost):
+    parts = [rows(start=10 * k) for k in range(4)]
+    files = _split(tmp_path, parts)
+    whole = _read(Ros2Bag(files[0].parent, {}))
+    for number in lost:
+        _cut(files[number])
+    found, error = _read_damaged(Ros2Bag(files[0].parent, {}))
+    kept = [k for k in range(160) if k // 40 not in lost]
+    assert [m for m in found if m[1]] == [whole[k] for k in kept]
+    # Said where it is, for no episode may go on across it.
+    place = 40 * lost[0]
+    marks = found[place : place + len(lost)]
+    assert [mark[1] for mark in marks] == [""] * len(lost)
+    assert [str(files[n]) in mark[3] for n, mark in zip(lost, marks)] == [True] * len(
+        lost
+    )
+    assert str(files[lost[0]]) in error
+    assert "what stands before" not in error
+
+
+def test_a_file_cut_between_two_is_said_where_it_ends(tmp_path):
+    files = _split(tmp_path, [rows(start=10 * k) for k in range(3)], "MCAP")
+    _cut(files[1], 0.9)
+    found, error = _read_damaged(Ros2Bag(files[0].parent, {}))
+    places = [k for k, message in enumerate(found) if not message[1]]
+    assert len(places) == 1
+    assert 40 < places[0] <= 80
+    assert str(files[1]) in found[places[0]][3]
+    assert str(files[1]) in error
+
+
+def test_a_bag_of_which_no_file_can_be_read_says_why(tmp_path):
+    files = _split(tmp_path, [rows(), rows(start=10)])
+    for file in files:
+        _cut(file)
+    found, error = _read_damaged(Ros2Bag(files[0].parent, {}))
+    assert not found
+    assert str(files[0]) in error
+    assert "nothing was recorded" not in error
+
+
 def test_a_database_that_was_not_closed_says_so(tmp_path):
     file = next(write_ros2_bag(tmp_path / "b", rows()).glob("*.db3"))
     file.with_name(f"{file.name}-wal").write_bytes(b"x")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
@@ -16,7 +17,12 @@ from thresher.pipelines.ingest.delimited_pictures import (
     frames_column,
 )
 from thresher.pipelines.ingest.guarded_table import GuardedTable
-from thresher.pipelines.ingest.line_blocks import Block, blocks
+from thresher.pipelines.ingest.line_blocks import (
+    Block,
+    blocks,
+    check_text,
+    unchecked_blocks,
+)
 from thresher.pipelines.ingest.picture_columns import PictureOption
 from thresher.pipelines.ingest.recording import (
     Contents,
@@ -41,17 +47,20 @@ from thresher.pipelines.ingest.text_header import (
     text_header,
 )
 from thresher.pipelines.ingest.text_kinds import ARROW_KINDS, NUMBERS
+from thresher.pipelines.ingest.text_listing import TextListing
+from thresher.pipelines.ingest.text_pieces import sound_pieces
 from thresher.pipelines.ingest.text_rows import (
     REFUSE,
     REMEDY,
     SKIP,
+    alike,
     csv_cells,
     json_rows,
     nanoseconds_of_texts,
     numbers_of_cells,
     numbers_of_values,
 )
-from thresher.pipelines.ingest.text_runs import AGAIN, Run, changes, parsed_position
+from thresher.pipelines.ingest.text_runs import AGAIN, Run, parsed_position
 from thresher.pipelines.ingest.whole_numbers import may_be_rounded
 
 # Counting means reading: half a second for this much.
@@ -138,9 +147,10 @@ class DelimitedReader:
         """Returns the columns, and how many episodes and rows there are."""
         kinds = self._header.kinds
         is_small = self._header.stop - self._header.start <= _COUNTED_BYTES
-        places = list(self.pointers()) if is_small else []
+        listing = self._listing()
+        places = list(self._listed(listing)) if is_small else []
         rows = sum(place.rows for place in places) if is_small else -1
-        notes = list(self._header.notes)
+        notes = [*self._header.notes, *listing.notes()]
         if not is_small:
             notes.append("too large for its rows to be counted here")
         fields = [
@@ -167,36 +177,38 @@ class DelimitedReader:
         """Yields runs of rows with the same episode; without a column, all rows.
 
         Raises:
-          DamagedRecordingError: A line is broken.
+          DamagedRecordingError: No line behind one that is broken can be read; one
+            before others is among the rows of the episodes beside it.
         """
-        column = self._options.get("episode")
-        seen: set[str] = set()
-        run = Run(self._header.first_line, self._header.start)
-        with telling_damage(self.path, "", REMEDY):
-            for block in self._blocks():
-                starts = block.starts
-                cells = self._episodes_of(block, column) if column else None
-                if cells is not None and run.episode is None:
-                    run = dataclasses.replace(run, episode=cells[0].as_py())
-                for row, episode in changes(cells, run.episode):
-                    line = block.first_line + row
-                    yield run.pointer(line, int(starts[row]), seen)
-                    run = Run(line, int(starts[row]), episode)
-                after = block.first_line + len(starts) - 1
-                run = dataclasses.replace(run, after=after, stop=int(starts[-1]))
-        if run.after > run.line:
-            # A last line without its end was given one, which is not in the file.
-            yield run.pointer(run.after, min(run.stop, self._header.stop), seen)
+        return self._listed(self._listing())
 
-    def _blocks(self) -> Iterator[Block]:
+    def _listing(self) -> TextListing:
+        header = self._header
+        return TextListing(header.first_line, header.start, header.stop)
+
+    def _listed(self, listing: TextListing) -> Iterator[SegmentPointer]:
+        with telling_damage(self.path, "", REMEDY):
+            yield from listing.pointers(self._pieces())
+
+    def _pieces(self) -> Iterator[tuple[Block, Any]]:
+        """Yields all lines, with the episodes that they say or what is wrong."""
+        header, column = self._header, self._options.get("episode")
         # Reading says which columns are wanted, so the first block, which is listed
         # before, is a small one.
-        header = self._header
-        return blocks(
+        lines = unchecked_blocks(
             self.path, header.start, header.stop, header.first_line, _FIRST_BYTES
         )
+        delimiter = None if header.is_json else header.dialect.delimiter
+        for block in lines:
+            if column is None:
+                check_text(self.path, block)
+                yield block, None
+            else:
+                episodes = functools.partial(self._episodes_of, column=column)
+                yield from sound_pieces(self.path, block, episodes, delimiter)
 
     def _episodes_of(self, block: Block, column: str) -> pa.Array:
+        check_text(self.path, block)
         if self._header.is_json:
             rows = json_rows(self.path, block)
             return pa.array([str(row.get(column)) for row in rows])
@@ -294,7 +306,7 @@ class DelimitedReader:
             )
             for name in kinds:
                 parts[name].append(found[name])
-        return {name: _alike(p) for name, p in parts.items() if p}
+        return {name: alike(p) for name, p in parts.items() if p}
 
     def _arrow_kind(self, name: str) -> pa.DataType:
         # A clock is read digit by digit: see nanoseconds_of_texts.
@@ -370,14 +382,6 @@ def _may_be_rounded(column: Any) -> bool:
         return False
     column = column.drop_null() if column.null_count else column
     return may_be_rounded(column.to_numpy(zero_copy_only=False))
-
-
-def _alike(parts: list[pa.Array]) -> pa.Array:
-    """Returns the blocks of a column as one; numbers join texts as texts."""
-    kinds = {part.type for part in parts}
-    if len(kinds) > 1:
-        parts = [part.cast(pa.string()) for part in parts]
-    return pa.concat_arrays(parts)
 
 
 class DelimitedTable(GuardedTable):

@@ -53,6 +53,12 @@ class Block:
         """How many."""
         return len(self.starts) - 1
 
+    def part(self, first: int, last: int) -> Block:
+        """Returns the lines from one on, by place in the block, to before another."""
+        start, stop = int(self.starts[first]), int(self.starts[last])
+        data = self.data[start - self.offset : stop - self.offset]
+        return Block(self.first_line + first, start, data)
+
 
 def text_start(path: Path) -> int:
     """Returns where the text begins, behind a byte order mark.
@@ -109,6 +115,19 @@ def blocks(
     Raises:
       DamagedRecordingError: A line is too long, or holds what no text does.
     """
+    for block in unchecked_blocks(path, start, stop, first_line, first_bytes):
+        check_text(path, block)
+        yield block
+
+
+def unchecked_blocks(
+    path: Path, start: int, stop: int, first_line: int, first_bytes: int = 0
+) -> Iterator[Block]:
+    """Yields what `blocks` does, whatever bytes the lines hold.
+
+    Raises:
+      DamagedRecordingError: A line is too long.
+    """
     offset, line = start, first_line
     size = min(first_bytes or BLOCK_BYTES, BLOCK_BYTES)
     with open(path, "rb") as file:
@@ -129,7 +148,6 @@ def blocks(
                     rule = f"no line ends within {_LONGEST_LINE >> 20} MiB"
                     raise damaged(path, f"line {line}", rule, REMEDY)
                 data += b"\n"
-            _check_text(path, data, line)
             block = Block(line, offset, data)
             yield block
             line += block.lines
@@ -137,7 +155,13 @@ def blocks(
             size = BLOCK_BYTES
 
 
-def _check_text(path: Path, data: bytearray, line: int) -> None:
+def check_text(path: Path, block: Block) -> None:
+    """Refuses what is no text.
+
+    Raises:
+      DamagedRecordingError: It holds a NUL or no UTF-8, with the line.
+    """
+    data = block.data
     position = data.find(b"\0")
     if position < 0:
         # Found out much faster than by making a text of it.
@@ -148,6 +172,6 @@ def _check_text(path: Path, data: bytearray, line: int) -> None:
             return
         except UnicodeDecodeError as error:
             position = error.start
-    where = line + data.count(b"\n", 0, position)
+    where = block.first_line + data.count(b"\n", 0, position)
     rule = f"byte {data[position]:#04x} is no UTF-8 text"
     raise damaged(path, f"line {where}", rule, REMEDY)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import pyarrow as pa
 
 from thresher.episodes.errors import unknown_name
 from thresher.pipelines.ingest.line_blocks import (
     Block,
-    blocks,
+    check_text,
     likely_delimiter,
     text_start,
     text_stop,
+    unchecked_blocks,
 )
+from thresher.pipelines.ingest.recording import DamagedRecordingError
 from thresher.pipelines.ingest.table_rules import damaged
 from thresher.pipelines.ingest.text_kinds import has_decimal_commas, kind_of
+from thresher.pipelines.ingest.text_pieces import Rows, sound_pieces
 from thresher.pipelines.ingest.text_rows import (
     Dialect,
     csv_cells,
@@ -88,13 +91,14 @@ def text_header(path: Path, options: Mapping[str, str]) -> TextHeader:
         _choice("decimal", options.get("decimal", "point"), _DECIMALS),
     )
     start, first_line, stop = text_start(path), 1, text_stop(path)
-    block = next(blocks(path, start, stop, 1), None)
+    block = next(unchecked_blocks(path, start, stop, 1), None)
     if block is None:
         raise damaged(path, "line 1", "there is no line in it", "leave it out")
     if is_json(path):
         cells = _json_cells(path, block)
     else:
         behind = int(block.starts[1])
+        check_text(path, block.part(0, 1))
         names = csv_columns(path, block.data[: behind - start], dialect.delimiter)
         lines = block.data.splitlines(keepends=True)[1 : _SAMPLE_ROWS + 1]
         start, first_line = behind, 2
@@ -129,18 +133,54 @@ def _choice(option: str, said: str, choices: Mapping[str, str]) -> str:
 
 def _json_cells(path: Path, block: Block) -> dict[str, list[Any]]:
     head = b"".join(block.data.splitlines(keepends=True)[:_SAMPLE_ROWS])
+
+    def rows_of(lines: Block) -> list[dict[str, Any]]:
+        check_text(path, lines)
+        return list(json_rows(path, lines))
+
     found: dict[str, list[Any]] = {}
-    for row in json_rows(path, Block(1, block.offset, head)):
-        for name, value in row.items():
-            found.setdefault(name, []).append(value)
+    for rows in _sound(path, Block(1, block.offset, head), rows_of, None):
+        for row in rows:
+            for name, value in row.items():
+                found.setdefault(name, []).append(value)
     return found
 
 
 def _csv_cells(
     path: Path, block: Block, names: list[str], dialect: Dialect
 ) -> dict[str, list[Any]]:
-    if not block.data:
-        return {name: [] for name in names}
     texts = {name: pa.string() for name in names}
-    cells = csv_cells(path, block, names, texts, dialect)
-    return {name: cells[name].to_pylist() for name in names}
+
+    def cells_of(lines: Block) -> dict[str, pa.Array]:
+        check_text(path, lines)
+        return csv_cells(path, lines, names, texts, dialect)
+
+    found: dict[str, list[Any]] = {name: [] for name in names}
+    if block.data:
+        for cells in _sound(path, block, cells_of, dialect.delimiter):
+            for name in names:
+                found[name] += cells[name].to_pylist()
+    return found
+
+
+def _sound(
+    path: Path, block: Block, read: Callable[[Block], Rows], delimiter: Optional[str]
+) -> list[Rows]:
+    """Returns the rows of lines that can be read; what is broken, the listing tells.
+
+    Raises:
+      DamagedRecordingError: Not one of them can be.
+    """
+    found: list[Rows] = []
+    errors: list[DamagedRecordingError] = []
+    try:
+        for _, rows in sound_pieces(path, block, read, delimiter):
+            if isinstance(rows, DamagedRecordingError):
+                errors.append(rows)
+            else:
+                found.append(rows)
+    except DamagedRecordingError as error:
+        errors.append(error)
+    if errors and not found:
+        raise errors[0]
+    return found

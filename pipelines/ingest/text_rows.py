@@ -215,6 +215,14 @@ def _refuse_blank(path: Path, block: Block) -> None:
         raise damaged(path, f"line {line}", "it is blank", REMEDY)
 
 
+def alike(parts: list[pa.Array]) -> pa.Array:
+    """Returns the blocks of a column as one; numbers join texts as texts."""
+    kinds = {part.type for part in parts}
+    if len(kinds) > 1:
+        parts = [part.cast(pa.string()) for part in parts]
+    return pa.concat_arrays(parts)
+
+
 def json_rows(path: Path, block: Block) -> Iterator[dict[str, Any]]:
     """Yields the objects of a block, nested ones as slash paths.
 

@@ -142,8 +142,10 @@ def test_a_ragged_line_is_told_with_its_number_in_a_large_file(tmp_path, monkeyp
     rows = [f"0,{number}" for number in range(500)]
     rows[321] = "0,1,2"
     path.write_text("episode,a\n" + "\n".join(rows) + "\n")
+    reader = DelimitedReader(path, {"episode": "episode"})
+    [pointer] = reader.pointers()
     with pytest.raises(DamagedRecordingError, match="line 323: 3 cells"):
-        list(DelimitedReader(path, {"episode": "episode"}).pointers())
+        reader.read(pointer, ["a"])
 
 
 def test_values_do_not_hold_the_rows_beside_them(table):
@@ -153,15 +155,15 @@ def test_values_do_not_hold_the_rows_beside_them(table):
     assert values.base is None and isinstance(values, np.ndarray)
 
 
-def test_a_broken_line_is_told_behind_the_episodes_before_it(table, monkeypatch):
+def test_a_broken_line_costs_the_episodes_beside_it(table, monkeypatch):
     lines = table.read_text().splitlines(keepends=True)
     lines[15_000] = "150,1,2,3\n"
     table.write_text("".join(lines))
     monkeypatch.setattr(line_blocks, "BLOCK_BYTES", 20_000)
-    reader, read = DelimitedReader(table, _OPTIONS), []
-    episodes = (_outcome(reader, p)["episode"][2][0] for p in reader.pointers())
-    with pytest.raises(DamagedRecordingError, match="line 15001: 4 cells"):
-        read.extend(episodes)
-    # Blocks hold a dozen episodes; none before the one with the line is lost.
-    assert read == list(range(len(read)))
-    assert 130 < len(read) < 150
+    reader = DelimitedReader(table, _OPTIONS)
+    found = [_outcome(reader, pointer) for pointer in reader.pointers()]
+    # It stands in the place of the last row of episode 149.
+    for told in (found.pop(149), found.pop(149)):
+        assert "line 15001: 4 cells" in told
+    read = [outcome["episode"][2][0] for outcome in found]
+    assert read == [*range(149), *range(151, len(found) + 2)]

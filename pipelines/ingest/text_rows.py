@@ -52,7 +52,7 @@ class Dialect:
         return pc.replace_substring(pc.replace_substring(texts, ".", "?"), ",", ".")
 
     def pointed_text(self, text: str) -> str:
-        """Returns what `pointed` does, of one text that Arrow may not be able to hold."""
+        """Returns what `pointed` does, of a text, which Arrow may not hold."""
         if self.decimal == ".":
             return text
         return text.replace(".", "?").replace(",", ".")

@@ -211,7 +211,11 @@ class DelimitedReader:
         check_text(self.path, block)
         if self._header.is_json:
             rows = json_rows(self.path, block)
-            return pa.array([str(row.get(column)) for row in rows])
+            # Arrow does not hold half of a character, which JSON can say.
+            texts = (
+                str(row.get(column)).encode(errors="backslashreplace") for row in rows
+            )
+            return pa.array([text.decode() for text in texts])
         return self._ahead.listed(block, column)
 
     def read(self, pointer: SegmentPointer, fields: Sequence[str]) -> Segment:

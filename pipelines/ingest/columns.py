@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from thresher.pipelines.ingest.mapping import MappedFeature
 from thresher.pipelines.ingest.picture import PictureError, conform, sniff
 from thresher.pipelines.ingest.recording import Stream
 from thresher.pipelines.ingest.whole_numbers import array_of, joined
+
+_WITH_COMMA = re.compile(r"\s*[-+]?\d+(,\d+)?([eE][-+]?\d+)?\s*", re.ASCII)
 
 
 class ColumnError(ValueError):
@@ -85,10 +88,20 @@ def _array(spec: FeatureSpec, stream: Stream) -> np.ndarray:
         )
     is_text = values.dtype.kind in "OUS"
     if is_text != (spec.dtype == "str"):
-        what = "texts" if is_text else "numbers"
-        remedy = "str" if is_text else "float32"
-        raise ColumnError(f"{spec.name}: its field holds {what}; say dtype: {remedy}")
+        remedy = _remedy(values) if is_text else "holds numbers; say dtype: float32"
+        raise ColumnError(f"{spec.name}: its field {remedy}")
     return values
+
+
+def _remedy(texts: np.ndarray) -> str:
+    told = [str(text) for text in texts.reshape(-1)]
+    commas = [text for text in told if "," in text]
+    if not commas or not all(_WITH_COMMA.fullmatch(text) for text in told):
+        return "holds texts; say dtype: str"
+    return (
+        f"holds texts ({commas[0]!r}); if they are numbers of a text table, read it "
+        "with option decimal: comma, else say dtype: str"
+    )
 
 
 def shaped(feature: MappedFeature, arrays: Sequence[np.ndarray]) -> np.ndarray:

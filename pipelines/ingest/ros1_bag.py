@@ -78,10 +78,15 @@ class Ros1Bag(TopicLog):
             known = self._parts[part][1].connections[connection]
             make = functools.partial(_make_decoder, known)
             found[number] = TopicChannel(known.topic, known.type, make)
+        if not found and self._damage():
+            raise DamagedRecordingError(
+                f"{self.path} holds no connections, or none that can be read"
+                f"{self._damage()}; copy it again from the recorder"
+            )
         if not found:
             raise DamagedRecordingError(
-                f"{self.path} holds no connections{self._damage()}: nothing was "
-                "recorded; check that the recorder's topics were published"
+                f"{self.path} holds no connections: nothing was recorded; "
+                "check that the recorder's topics were published"
             )
         return found
 

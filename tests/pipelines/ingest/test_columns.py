@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 
 from thresher.episodes.spec import FeatureSpec
-from thresher.pipelines.ingest.columns import ColumnError, differences, shaped
+from thresher.pipelines.ingest.columns import (
+    ColumnError,
+    differences,
+    picked_column,
+    shaped,
+)
 from thresher.pipelines.ingest.mapping import MappedFeature, Source
+from thresher.pipelines.ingest.recording import Stream
 
 LARGE = 2**53 + 1
 
@@ -62,3 +68,23 @@ def test_a_difference_that_its_type_cannot_hold_is_refused(dtype, values, messag
 def test_differences_are_the_next_value_less_this_one():
     spec = FeatureSpec("action", (), "int32", "x")
     assert differences(spec, np.array([1, 4, 2], np.int32)).tolist() == [3, -2]
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (
+            ["0,5", "-1", " 2,25e-3"],
+            "'0,5'.*option decimal: comma.*else say dtype: str$",
+        ),
+        (["0,5", "left, right"], "holds texts; say dtype: str$"),
+        (["5", "1,2,3"], "holds texts; say dtype: str$"),
+        ([], "holds texts; say dtype: str$"),
+    ],
+)
+def test_numbers_with_a_decimal_comma_are_told_from_texts(texts, message):
+    spec = FeatureSpec("observation/x", (), "float32", "x")
+    feature = MappedFeature(spec, Source(("a",)))
+    stream = Stream(np.arange(len(texts)), np.array(texts, dtype=object))
+    with pytest.raises(ColumnError, match=message):
+        picked_column(feature, [(stream, np.arange(len(texts)))])

@@ -143,6 +143,17 @@ def test_a_truncated_ros1_bag_gives_what_stands_before_the_cut(tmp_path, part):
     assert str(path) in error
 
 
+def test_a_ros1_bag_cut_in_its_only_chunk_does_not_blame_the_topics(tmp_path):
+    path = write_ros1_bag(tmp_path / "a.bag", rows(3), "BZ2")
+    data = path.read_bytes()
+    path.write_bytes(data[: read_skeleton(path).chunks[0].data + 20])
+    found, error = _read_damaged(Ros1Bag(path, {}))
+    assert not found
+    assert "none that can be read" in error
+    assert "copy it again from the recorder" in error
+    assert "nothing was recorded" not in error
+
+
 def test_a_bag_that_was_never_closed_is_read_without_its_index(tmp_path):
     path = write_ros1_bag(tmp_path / "a.bag", rows())
     whole = _read(Ros1Bag(path, {}))

@@ -110,11 +110,12 @@ class Ros1Bag(TopicLog):
     def raw(self, channels: set[int]) -> Iterator[Timed]:
         """Yields the messages of some connections in the order of time."""
         pieces: list[Piece] = []
-        for part, (file, skeleton) in enumerate(self._parts):
+        for part, (_, skeleton) in enumerate(self._parts):
             last = 0
-            if part in self._missing and skeleton.chunks:
+            lost = self._lost_before(part)
+            if lost and skeleton.chunks:
                 start = max(skeleton.chunks[0].start_ns, 0)
-                gap = Timed(start, -1, b"", lost_piece(self._missing[part], file))
+                gap = Timed(start, -1, b"", lost)
                 pieces.append(Piece(start, functools.partial(list, (gap,))))
             for place in skeleton.chunks:
                 last = place.start_ns if place.start_ns >= 0 else last
@@ -126,6 +127,14 @@ class Ros1Bag(TopicLog):
                 f"{self.path}:{self._damage()}; what stands before was read. Copy it "
                 "again from the recorder if that had more"
             )
+
+    def _lost_before(self, part: int) -> str:
+        """Returns what is told of messages between a file and the one before it."""
+        if part in self._missing:
+            return lost_piece(self._missing[part], self._parts[part][0])
+        before, skeleton = self._parts[max(part - 1, 0)]
+        is_cut = part > 0 and skeleton.damage
+        return f"{before}: {skeleton.damage}; its end is lost" if is_cut else ""
 
     def _timed(
         self, part: int, place: ChunkPlace, start: int, channels: set[int]

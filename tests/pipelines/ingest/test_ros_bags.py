@@ -154,6 +154,22 @@ def test_a_ros1_bag_cut_in_its_only_chunk_does_not_blame_the_topics(tmp_path):
     assert "nothing was recorded" not in error
 
 
+def test_a_ros1_bag_cut_between_two_others_is_a_lost_stretch(tmp_path):
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    for number in range(3):
+        write_ros1_bag(folder / f"r_{number}.bag", rows(start=10 * number), "LZ4")
+    whole = _read(Ros1SplitBag(folder, {}))
+    _cut(folder / "r_1.bag", 0.4)
+    found, error = _read_damaged(Ros1SplitBag(folder, {}))
+    [mark] = [k for k, message in enumerate(found) if not message[1]]
+    assert 40 <= mark < 80
+    assert found[:mark] == whole[:mark]
+    assert found[mark + 1 :] == whole[80:]
+    assert "r_1.bag" in found[mark][3]
+    assert "damaged" in error
+
+
 def test_a_bag_that_was_never_closed_is_read_without_its_index(tmp_path):
     path = write_ros1_bag(tmp_path / "a.bag", rows())
     whole = _read(Ros1Bag(path, {}))

@@ -30,7 +30,7 @@ from thresher.pipelines.ingest.recording import (
 from thresher.pipelines.ingest.ticks import RefusedSegment
 
 # Changes when the same recording and mapping would make other episodes.
-REVISION = "4"
+REVISION = "5"
 
 
 @dataclasses.dataclass(frozen=True)

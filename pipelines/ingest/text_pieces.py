@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Optional, TypeVar, Union
@@ -11,6 +9,7 @@ from typing import Optional, TypeVar, Union
 from thresher.pipelines.ingest.line_blocks import Block
 from thresher.pipelines.ingest.recording import DamagedRecordingError
 from thresher.pipelines.ingest.table_rules import damaged
+from thresher.pipelines.ingest.text_quotes import closed_lines
 
 Rows = TypeVar("Rows")
 
@@ -33,7 +32,7 @@ def sound_pieces(
     try:
         rows = read(block)
     except DamagedRecordingError:
-        closed = block.lines if delimiter is None else _closed_lines(block, delimiter)
+        closed = block.lines if delimiter is None else closed_lines(block, delimiter)
         yield from _in_halves(block.part(0, closed), read)
         if closed < block.lines:
             rule = "a cell holds a line break, or its quote is not closed"
@@ -60,17 +59,3 @@ def _in_halves(
     middle = block.lines // 2
     yield from _in_halves(block.part(0, middle), read)
     yield from _in_halves(block.part(middle, block.lines), read)
-
-
-def _closed_lines(block: Block, delimiter: str) -> int:
-    """Returns how many lines come before one behind which a cell may go on."""
-    for number, line in enumerate(io.BytesIO(block.data)):
-        if b'"' not in line:
-            continue
-        text = line.decode("utf-8", "replace").rstrip("\r\n")
-        try:
-            # Arrow takes a quote that the end of its input leaves open for closed.
-            list(csv.reader([text], delimiter=delimiter, strict=True))
-        except csv.Error:
-            return number
-    return block.lines

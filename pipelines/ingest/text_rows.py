@@ -19,6 +19,7 @@ import pyarrow.csv as pacsv
 from thresher.pipelines.ingest.line_blocks import Block
 from thresher.pipelines.ingest.strict_json import flattened, parsed
 from thresher.pipelines.ingest.table_rules import damaged
+from thresher.pipelines.ingest.text_quotes import leaves_quote_open
 from thresher.pipelines.ingest.whole_numbers import (
     array_of,
     array_of_texts,
@@ -52,7 +53,7 @@ class Dialect:
         return pc.replace_substring(pc.replace_substring(texts, ".", "?"), ",", ".")
 
     def pointed_text(self, text: str) -> str:
-        """Returns what `pointed` does, of a text, which Arrow may not hold."""
+        """Returns what `pointed` does, of one text that Arrow may not hold."""
         if self.decimal == ".":
             return text
         return text.replace(".", "?").replace(",", ".")
@@ -137,6 +138,11 @@ def strict_csv_cells(
             f"{table.num_rows} rows on {block.lines} lines: a cell holds a line break"
         )
         raise damaged(path, where, rule, "write one row a line")
+    last = block.part(block.lines - 1, block.lines)
+    # Arrow takes a quote that the end of its input leaves open for closed.
+    if leaves_quote_open(bytes(last.data), dialect.delimiter):
+        rule = "the quote of its last cell is not closed"
+        raise damaged(path, f"line {last.first_line}", rule, REMEDY)
     return {name: pa.concat_arrays(table.column(name).chunks) for name in kinds}
 
 

@@ -130,6 +130,21 @@ def test_behind_a_quote_that_is_left_open_nothing_is_read(table, line):
     assert "line 19: a cell holds a line break, or its quote is not closed" in damage
 
 
+@pytest.mark.parametrize("block", [20, 1 << 20])
+def test_a_quote_that_the_end_of_the_file_leaves_open_is_told(
+    table, monkeypatch, block
+):
+    monkeypatch.setattr(line_blocks, "BLOCK_BYTES", block)
+    read, refused, damage = _outcome(table(".csv", [5] * 6, {29: b'5,0.4,29,"w'}))
+    assert sorted(read) == [0, 1, 2, 3, 4]
+    assert refused == []
+    assert "line 31: a cell holds a line break, or its quote is not closed" in damage
+    path = _write(table(".csv", [1], {}), [b'0,0,1,"w"', b'0,0.1,2,"w'])
+    segment = next(DelimitedReader(path, {}).pointers())
+    with pytest.raises(DamagedRecordingError, match="line 3: the quote of its last"):
+        DelimitedReader(path, {}).read(segment, ["x"])
+
+
 def test_a_broken_last_line_is_told_as_the_end(table):
     read, refused, damage = _outcome(table(".csv", [5] * 6, {29: b"5,0.4"}))
     assert sorted(read) == [0, 1, 2, 3, 4]

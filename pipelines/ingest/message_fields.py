@@ -29,9 +29,9 @@ from thresher.pipelines.ingest.whole_numbers import array_of, joined
 # Stands for "this message has no such element", which is no error: a /tf message
 # holds some frames and the next one others.
 MISSING = object()
-_STEP = re.compile(r"\.([^.\[\]]+)|\[(?:'([^']*)'|\"([^\"]*)\"|([^\]]*))\]")
 # Asked of every message, and the same for all of a type.
 _NAMES: dict[Any, list[str]] = {}
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(?:'([^']*)'|\"([^\"]*)\"|([^\]]*))\]")
 _SECONDS = ("sec", "secs", "seconds")
 _NANOSECONDS = ("nanosec", "nsec", "nsecs", "nanos")
 
@@ -96,6 +96,13 @@ class FieldReader:
 
     def __init__(self, path: FieldPath) -> None:
         self.path = path
+        # Whether it is in brackets, and what stands there or the name.
+        self._steps = [
+            (True, step[1:-1])
+            if step[:1] == "[" and step[-1:] == "]"
+            else (False, step)
+            for step in path.steps
+        ]
         self._keys: dict[str, tuple[str, ...]] = {}
 
     def __call__(self, message: Any) -> Any:
@@ -106,9 +113,9 @@ class FieldReader:
           FieldValueError: The value is none that a column can hold.
         """
         value, parent = message, None
-        for step in self.path.steps:
-            if step[:1] == "[" and step[-1:] == "]":
-                value, parent = self._select(value, parent, step[1:-1]), value
+        for is_selector, step in self._steps:
+            if is_selector:
+                value, parent = self._select(value, parent, step), value
             else:
                 value, parent = self._child(value, step), value
             if value is MISSING:
@@ -116,11 +123,13 @@ class FieldReader:
         return self._value(value)
 
     def _child(self, record: Any, name: str) -> Any:
+        if isinstance(record, dict):
+            return record.get(name, MISSING)
         names = field_names(record)
         if name in names:
-            return _get(record, name)
-        if isinstance(record, dict) or not names:
-            return MISSING if names else self._not_a_record(record, name)
+            return getattr(record, name)
+        if not names:
+            raise self._not_a_record(record, name)
         if name in _constants(type(record)):
             raise UserError(
                 f"field {self.path.text!r}: {name} is a constant of the definition of "
@@ -131,10 +140,8 @@ class FieldReader:
             f"field in {self.path.text!r} of {self.path.topic}", name, names
         )
 
-    def _not_a_record(self, value: Any, name: str) -> Any:
-        if isinstance(value, dict):
-            return MISSING
-        raise UserError(
+    def _not_a_record(self, value: Any, name: str) -> UserError:
+        return UserError(
             f"field {self.path.text!r}: {name!r} is asked of {_kind(value)}, which has "
             "no named parts; end the field before it, or take an entry with [0]"
         )
@@ -182,6 +189,9 @@ class FieldReader:
     def _value(self, value: Any) -> Any:
         if isinstance(value, (bool, int, float, str)):
             return value
+        if isinstance(value, list) and set(map(type, value)) == {float}:
+            # Most lists of JSON, with nothing more to ask.
+            return np.array(value)
         if isinstance(value, np.ndarray):
             # A view would keep the whole message in memory.
             return value.copy() if value.ndim else value.item()
@@ -221,10 +231,19 @@ class FieldReader:
                 "that belong together"
             )
         elif field_names(value) or isinstance(value, dict):
-            for name in self._order(value, way):
-                self._add_leaves(_get(value, name), f"{way}.{name}", leaves)
+            self._add_record(value, way, leaves)
         else:
             self._add_list(value, way, leaves)
+
+    def _add_record(self, value: Any, way: str, leaves: list[np.ndarray]) -> None:
+        names = self._order(value, way)
+        parts = [_get(value, name) for name in names]
+        if set(map(type, parts)) == {float}:
+            # Most points and turns, with nothing more to ask.
+            leaves.append(np.array(parts))
+            return
+        for name, part in zip(names, parts):
+            self._add_leaves(part, f"{way}.{name}", leaves)
 
     def _add_list(self, value: Any, way: str, leaves: list[np.ndarray]) -> None:
         elements = list(value)
@@ -282,11 +301,12 @@ def _constants(kind: Any) -> set[str]:
 
 def is_time(record: Any) -> bool:
     """Whether a message is a time or a duration."""
-    names = set(field_names(record))
-    return (
-        len(names) == 2
-        and not names.isdisjoint(_SECONDS)
-        and not names.isdisjoint(_NANOSECONDS)
+    names = field_names(record)
+    if len(names) != 2:
+        return False
+    first, second = names
+    return (first in _SECONDS and second in _NANOSECONDS) or (
+        first in _NANOSECONDS and second in _SECONDS
     )
 
 

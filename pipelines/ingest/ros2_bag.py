@@ -185,11 +185,14 @@ class Ros2Bag(TopicLog):
             self._whole(part, log, channels, damage, unplaced)
             for part, log in enumerate(self._parts)
         ]
-        for part, message in merged(logs):
-            number = self._numbers.get((part, message.channel), -1)
-            self.bytes_read = sum(log.bytes_read for log in self._parts)
-            place = (part << FILE_BITS + CHUNK_BITS) + message.place
-            yield message._replace(channel=number, place=place)
+        numbers, read = self._numbers, [0] * len(self._parts)
+        for part, (time, channel, data, problem, place) in merged(logs):
+            number = numbers.get((part, channel), -1)
+            self.bytes_read += self._parts[part].bytes_read - read[part]
+            read[part] = self._parts[part].bytes_read
+            place += part << FILE_BITS + CHUNK_BITS
+            yield Timed(time, number, data, problem, place)
+        self.bytes_read = sum(log.bytes_read for log in self._parts)
         for log in self._parts:
             self.not_asked_for.update(log.not_asked_for)
         if damage:

@@ -143,7 +143,7 @@ class Ros2Database:
             query = _MESSAGES.format(",".join("?" * len(wanted)))
             for topic, time, data, number in connection.execute(query, wanted):
                 self.bytes_read += len(data) if isinstance(data, bytes) else 0
-                yield self._timed(topic, time, data)._replace(place=number)
+                yield self._timed(topic, time, data, number)
 
     def _count_others(self, connection: sqlite3.Connection, channels: set[int]) -> None:
         for topic, count in connection.execute(_COUNTS):
@@ -152,13 +152,13 @@ class Ros2Database:
                 name = known.topic if known else f"(unknown topic {topic})"
                 self.not_asked_for[name] += count
 
-    def _timed(self, topic: Any, time: Any, data: Any) -> Timed:
+    def _timed(self, topic: Any, time: Any, data: Any, place: int) -> Timed:
         if not isinstance(time, int) or not isinstance(data, bytes):
             return Timed(0, topic, b"", "its row holds no time or no bytes")
         if not self._compressed:
-            return Timed(time, topic, data)
+            return Timed(time, topic, data, place=place)
         try:
-            return Timed(time, topic, _unzstd(data))
+            return Timed(time, topic, _unzstd(data), place=place)
         except ValueError as error:
             return Timed(time, topic, b"", f"it is not zstd ({error})")
 

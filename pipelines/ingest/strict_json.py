@@ -16,7 +16,7 @@ def parsed(data: Union[str, bytes]) -> Any:
       RecursionError: It is nested too deeply.
     """
     try:
-        return json.loads(data, object_pairs_hook=_once)
+        return _DECODER.decode(_text(data))
     except ValueError as error:
         # What Python says of it is advice to programmers.
         if "int_max_str_digits" in str(error):
@@ -56,3 +56,12 @@ def _once(
                 raise ValueError(rule.format(key))
             seen.add(key)
     return found
+
+
+def _text(data: Union[str, bytes]) -> str:
+    if isinstance(data, str):
+        return data
+    return data.decode(json.detect_encoding(data), "surrogatepass")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once)

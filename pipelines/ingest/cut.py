@@ -96,6 +96,8 @@ class Cutter:
         self._number = 0
         self._serial = 0
         self._lost: list[str] = []
+        # What was lost since a mark said that no episode was under way.
+        self._lost_outside = ""
         self._last_ns: Optional[int] = None
         self._displaced: Counter[str] = Counter()
 
@@ -126,6 +128,9 @@ class Cutter:
             # A lost stretch is no message.
             self._ledger.read -= 1
         if self._open is None and self._has_starts:
+            # Of no topic is what holds of all.
+            if any(mark.startswith(message.topic) for mark in self._marks):
+                self._lost_outside = self._lost_outside or f"unreadable: {where}"
             return
         # What is lost before an episode would have been of the one that comes.
         problems = self._lost if self._open is None else self._open.problems
@@ -148,6 +153,8 @@ class Cutter:
                 return
         if verdict.begins and self._open is None:
             self._begin(message.time_ns)
+        elif self._open is None and not self._marks.isdisjoint(message.values):
+            self._lost_outside = ""
         if message.is_displaced and self._late in ("drop", "reject"):
             self._refuse_displaced(message)
         else:
@@ -182,6 +189,7 @@ class Cutter:
         self._open = _Growing(LATEST_NS if self._stamps else time_ns)
         self._open.problems += self._lost
         self._lost.clear()
+        self._open.lost_before, self._lost_outside = self._lost_outside, ""
         if self._mapping.marks.carry and self._has_starts:
             for field, (serial, time, value) in self._carried.items():
                 # The clock's last value is a step of what was before.
@@ -230,6 +238,9 @@ class Cutter:
         if jumps and growing.count_of(self._clock_field()) <= _STRAY_TICKS:
             self._ledger.drop(NO_CLOCK, growing.count)
             return
+        if growing.lost_before and self._marker.repeats:
+            # It may have begun in what was lost, and this mark only have said so again.
+            growing.problems.append(growing.lost_before)
         if jumps and self._marker.needs_end:
             growing.problems.append(
                 "time: the log's clock jumps by more than a year before the episode's "
@@ -256,6 +267,7 @@ class _Growing:
         self.bytes = 0
         self.problems: list[str] = []
         self.carried: set[str] = set()
+        self.lost_before = ""
         self._values: dict[str, list[Any]] = {}
         self._times: dict[str, array[int]] = {}
         self._serials: dict[str, array[int]] = {}

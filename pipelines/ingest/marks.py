@@ -25,9 +25,16 @@ class Marker(Protocol):
 
     Attributes:
       needs_end: Whether an episode without an end mark is incomplete.
+      repeats: Whether marks were seen that say what the one before them said: then the
+        first one after a lost stretch may be none that begins an episode.
     """
 
     needs_end: bool
+
+    @property
+    def repeats(self) -> bool:
+        """Whether marks are said more than once."""
+        ...
 
     def see(self, message: Message) -> Verdict:
         """Returns what a message means."""
@@ -56,6 +63,7 @@ def make_marker(mapping: LogMapping) -> Marker:
 
 class _Whole:
     needs_end = False
+    repeats = False
 
     def see(self, message: Message) -> Verdict:
         return Verdict(False, True)
@@ -69,11 +77,15 @@ class _ByValue:
     def __init__(self, marks: Marks) -> None:
         self._marks = marks
         self._inside = False
+        self._last: Any = None
+        self.repeats = False
 
     def see(self, message: Message) -> Verdict:
         if self._marks.field not in message.values:
             return Verdict(False, False)
         value = message.values[self._marks.field]
+        self.repeats = self.repeats or same(value, self._last)
+        self._last = value
         was_inside = self._inside
         if same(value, self._marks.start):
             self._inside = True
@@ -91,6 +103,7 @@ class _ByMessage:
     def __init__(self, marks: Marks) -> None:
         self._start, self._stop = str(marks.start), marks.stop
         self.needs_end = marks.stop is not None
+        self.repeats = False
 
     def see(self, message: Message) -> Verdict:
         starts = self._start in message.values
@@ -103,6 +116,7 @@ class _ByGap:
     """A silence of a stream, or of all, ends an episode."""
 
     needs_end = False
+    repeats = False
 
     def __init__(self, field: str, seconds: float) -> None:
         self._field = field
@@ -125,6 +139,7 @@ class _ByChange:
     """A field's new value, or its falling back, ends an episode and begins the next."""
 
     needs_end = False
+    repeats = False
 
     def __init__(self, marks: Marks) -> None:
         self._field = marks.field
@@ -149,6 +164,11 @@ class _Either:
         self._first, self._second = first, second
         self.needs_end = first.needs_end
         self._inside = False
+
+    @property
+    def repeats(self) -> bool:
+        """As the first marker says."""
+        return self._first.repeats
 
     def see(self, message: Message) -> Verdict:
         first, second = self._first.see(message), self._second.see(message)

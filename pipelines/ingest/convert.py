@@ -26,6 +26,7 @@ from thresher.pipelines.ingest.recording import (
     Message,
     MessageLog,
     Segment,
+    Stream,
 )
 from thresher.pipelines.ingest.ticks import RefusedSegment
 
@@ -185,7 +186,10 @@ class Conversion:
             yield self._finish(piece, attributes, segment.position)
             return
         cutter = Cutter(self._mapping, self.ledger, {})
+        last = max((int(s.times_ns[-1]) for s in _filled(segment)), default=0)
         for piece in cutter.cut(row_messages(segment)):
+            if piece.end_ns >= last:
+                piece.problems += _misaligned(segment, self._mapping.alignment)
             position = f"{segment.position}, {piece.position}"
             yield self._finish(piece, attributes, position)
 
@@ -278,5 +282,8 @@ def _size_bytes(values: Column) -> int:
 
 
 def _first_time(segment: Segment) -> int:
-    times = [s.times_ns[0] for s in segment.streams.values() if len(s.times_ns)]
-    return int(min(times, default=0))
+    return int(min((s.times_ns[0] for s in _filled(segment)), default=0))
+
+
+def _filled(segment: Segment) -> list[Stream]:
+    return [s for s in segment.streams.values() if len(s.times_ns)]

@@ -23,6 +23,10 @@ UNREADABLE = "unreadable"
 NO_CLOCK = "its clock was never set (the log's time jumps by more than a year)"
 DISPLACED = "its topic has an earlier one further on in the log"
 NO_FIELD = "without any of the fields asked for"
+_JUMPS = (
+    "time: the log's clock jumps by more than a year before the episode's stop mark: it "
+    "was set meanwhile; cut the log there, or go by clock: {time: header}"
+)
 # What Python keeps beside a value's own bytes.
 _VALUE_BYTES = 120
 # Too few to be an episode, on the far side of a jump of the clock.
@@ -128,14 +132,18 @@ class Cutter:
             # A lost stretch is no message.
             self._ledger.read -= 1
         if self._open is None and self._has_starts:
-            # Of no topic is what holds of all.
-            if any(mark.startswith(message.topic) for mark in self._marks):
+            if self._may_hold_marks(message.topic):
                 self._lost_outside = self._lost_outside or f"unreadable: {where}"
             return
         # What is lost before an episode would have been of the one that comes.
         problems = self._lost if self._open is None else self._open.problems
         if len(problems) < _MOST_PROBLEMS:
             problems.append(f"unreadable: {where}")
+
+    def _may_hold_marks(self, topic: str) -> bool:
+        """Whether marks are of a topic; what is lost of no topic is of all."""
+        ways = [m[len(topic) :] for m in self._marks if m.startswith(topic)]
+        return not topic or any(way[:1] in ("", ".", "[") for way in ways)
 
     def _one(self, message: Message) -> Iterator[Piece]:
         if self._jumps(message.time_ns):
@@ -235,6 +243,9 @@ class Cutter:
         growing, self._open = self._open, None
         if growing is None:
             return
+        if jumps and self._marker.needs_end:
+            # A mark behind it may only say again that the episode goes on.
+            self._lost_outside = _JUMPS
         if jumps and growing.count_of(self._clock_field()) <= _STRAY_TICKS:
             self._ledger.drop(NO_CLOCK, growing.count)
             return
@@ -242,11 +253,7 @@ class Cutter:
             # It may have begun in what was lost, and this mark only have said so again.
             growing.problems.append(growing.lost_before)
         if jumps and self._marker.needs_end:
-            growing.problems.append(
-                "time: the log's clock jumps by more than a year before the episode's "
-                "stop mark: it was set meanwhile; cut the log there, or go by "
-                "clock: {time: header}"
-            )
+            growing.problems.append(_JUMPS)
         piece = growing.piece(self._number)
         self._number += 1
         yield piece

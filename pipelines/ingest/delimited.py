@@ -26,6 +26,7 @@ from thresher.pipelines.ingest.line_blocks import (
 from thresher.pipelines.ingest.picture_columns import PictureOption
 from thresher.pipelines.ingest.recording import (
     Contents,
+    DamagedRecordingError,
     FieldInfo,
     Segment,
     SegmentPointer,
@@ -147,10 +148,16 @@ class DelimitedReader:
         """Returns the columns, and how many episodes and rows there are."""
         kinds = self._header.kinds
         is_small = self._header.stop - self._header.start <= _COUNTED_BYTES
-        listing = self._listing()
-        places = list(self._listed(listing)) if is_small else []
+        listing, places = self._listing(), list[SegmentPointer]()
+        notes = list(self._header.notes)
+        try:
+            places.extend(self._listed(listing) if is_small else ())
+        except DamagedRecordingError as error:
+            if not places:
+                raise
+            notes.append(str(error))
         rows = sum(place.rows for place in places) if is_small else -1
-        notes = [*self._header.notes, *listing.notes()]
+        notes += listing.notes()
         if not is_small:
             notes.append("too large for its rows to be counted here")
         fields = [

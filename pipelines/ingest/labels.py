@@ -148,6 +148,8 @@ def _judged_over_time(label: Label, stream: Optional[Stream]) -> Success:
 
 
 def _judged(label: Label, value: Any) -> Success:
+    if isinstance(value, np.ndarray):
+        return _unclear(label, value)
     if label.success_values or label.failure_values:
         if value in label.success_values:
             return Success.YES

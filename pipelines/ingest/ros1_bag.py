@@ -23,7 +23,7 @@ from thresher.pipelines.ingest.ros1_records import (
     read_skeleton,
     split_chunk,
 )
-from thresher.pipelines.ingest.split_files import lost_piece, missing_before
+from thresher.pipelines.ingest.split_files import in_order, lost_piece, missing_before
 from thresher.pipelines.ingest.time_order import (
     CHUNK_BITS,
     FILE_BITS,
@@ -52,7 +52,8 @@ class Ros1Bag(TopicLog):
 
     @functools.cached_property
     def _parts(self) -> list[tuple[Path, Skeleton]]:
-        files = sorted(self.path.glob("*.bag")) if self.path.is_dir() else [self.path]
+        is_split = self.path.is_dir()
+        files = in_order(self.path.glob("*.bag")) if is_split else [self.path]
         parts = [(file, read_skeleton(file)) for file in files]
         for file, skeleton in parts:
             if skeleton.damage or not skeleton.connections:
@@ -110,13 +111,15 @@ class Ros1Bag(TopicLog):
     def raw(self, channels: set[int]) -> Iterator[Timed]:
         """Yields the messages of some connections in the order of time."""
         pieces: list[Piece] = []
+        lost: list[str] = []
         for part, (_, skeleton) in enumerate(self._parts):
             last = 0
-            lost = self._lost_before(part)
+            lost += self._lost_before(part)
             if lost and skeleton.chunks:
                 start = max(skeleton.chunks[0].start_ns, 0)
-                gap = Timed(start, -1, b"", lost)
-                pieces.append(Piece(start, functools.partial(list, (gap,))))
+                gaps = [Timed(start, -1, b"", problem) for problem in lost]
+                pieces.append(Piece(start, functools.partial(list, gaps)))
+                lost = []
             for place in skeleton.chunks:
                 last = place.start_ns if place.start_ns >= 0 else last
                 read = functools.partial(self._timed, part, place, last, channels)
@@ -128,13 +131,15 @@ class Ros1Bag(TopicLog):
                 "again from the recorder if that had more"
             )
 
-    def _lost_before(self, part: int) -> str:
+    def _lost_before(self, part: int) -> list[str]:
         """Returns what is told of messages between a file and the one before it."""
-        if part in self._missing:
-            return lost_piece(self._missing[part], self._parts[part][0])
+        told = []
         before, skeleton = self._parts[max(part - 1, 0)]
-        is_cut = part > 0 and skeleton.damage
-        return f"{before}: {skeleton.damage}; its end is lost" if is_cut else ""
+        if part > 0 and skeleton.damage:
+            told.append(f"{before}: {skeleton.damage}; its end is lost")
+        if part in self._missing:
+            told.append(lost_piece(self._missing[part], self._parts[part][0]))
+        return told
 
     def _timed(
         self, part: int, place: ChunkPlace, start: int, channels: set[int]

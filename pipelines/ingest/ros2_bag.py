@@ -18,7 +18,7 @@ from thresher.pipelines.ingest.ros2_database import (
     decompress_file,
     is_database,
 )
-from thresher.pipelines.ingest.split_files import lost_piece, missing_before
+from thresher.pipelines.ingest.split_files import in_order, lost_piece, missing_before
 from thresher.pipelines.ingest.time_order import (
     CHUNK_BITS,
     FILE_BITS,
@@ -108,7 +108,7 @@ class Ros2Bag(TopicLog):
             return named
         found = [
             file
-            for file in sorted(self.path.iterdir())
+            for file in in_order(self.path.iterdir())
             if file.name.endswith(_STORAGE_SUFFIXES)
         ]
         if not found:
@@ -180,7 +180,7 @@ class Ros2Bag(TopicLog):
         """
         damage: list[DamagedRecordingError] = []
         # Of files that were lost whole: when they were recorded, the next one says.
-        unplaced: list[DamagedRecordingError] = []
+        unplaced: list[str] = []
         logs = [
             self._whole(part, log, channels, damage, unplaced)
             for part, log in enumerate(self._parts)
@@ -204,18 +204,18 @@ class Ros2Bag(TopicLog):
         log: _Part,
         channels: set[int],
         damage: list[DamagedRecordingError],
-        unplaced: list[DamagedRecordingError],
+        unplaced: list[str],
     ) -> Iterator[Timed]:
         """Yields a file's messages; that its end is missing is kept for the end."""
         ours = {c for (p, c), n in self._numbers.items() if p == part and n in channels}
         log.not_asked_for.clear()
         log.bytes_read = 0
+        unplaced += self._missing(part)
         last_ns = -1
         try:
             for message in log.raw(ours):
                 if last_ns < 0:
-                    before = [str(error) for error in unplaced] + self._missing(part)
-                    unplaced.clear()
+                    before, unplaced[:] = list(unplaced), []
                     for told in before:
                         yield Timed(message.time_ns, -1, b"", told)
                 last_ns = message.time_ns
@@ -224,7 +224,7 @@ class Ros2Bag(TopicLog):
             damage.append(error)
             if last_ns < 0:
                 # Merging asks each file for its first message before the next file.
-                unplaced.append(error)
+                unplaced.append(str(error))
             elif part + 1 < len(self._parts):
                 yield Timed(last_ns, -1, b"", str(error))
 

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 # Recorders number the files that they split from 0: run_0.bag, run_1.db3, run_2.mcap.
 _NUMBERED = re.compile(r"(.*_)(\d{1,6})(\.\w+)(\.zstd)?")
+
+
+def in_order(files: Iterable[Path]) -> list[Path]:
+    """Returns files by name, numbered ones by number: run_2 comes before run_10."""
+    return sorted(files, key=_rank)
+
+
+def _rank(file: Path) -> tuple[str, int, str]:
+    found = _NUMBERED.fullmatch(file.name)
+    return (found[1], int(found[2]), file.name) if found else (file.name, -1, "")
 
 
 def is_numbered(files: Sequence[Path]) -> bool:

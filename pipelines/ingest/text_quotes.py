@@ -22,13 +22,9 @@ def leaves_quote_open(line: bytes, delimiter: str) -> bool:
 
 
 def closed_lines(block: Block, delimiter: str) -> int:
-    """Returns how many lines come before one whose quotes are in any disorder."""
+    """Returns how many lines come before one that leaves a quote open."""
     for number, line in enumerate(io.BytesIO(block.data)):
-        if b'"' not in line:
-            continue
-        try:
-            list(csv.reader([_text(line)], delimiter=delimiter, strict=True))
-        except csv.Error:
+        if leaves_quote_open(line, delimiter):
             return number
     return block.lines
 

@@ -102,8 +102,8 @@ class TopicLog(abc.ABC):
             readers.setdefault(topic, [])
         chosen = {n for n, channel in channels.items() if channel.topic in readers}
         numbers: Counter[str] = Counter()
-        # The place farthest on of what was yielded, by channel.
-        reached: dict[int, int] = {}
+        # The place farthest on of what was yielded, by topic.
+        reached: dict[str, int] = {}
         self.not_asked_for.clear()
         self.bytes_read = 0
         for raw in self.raw(chosen):
@@ -119,10 +119,10 @@ class TopicLog(abc.ABC):
             if topic in marks and not message.problem:
                 values = {**message.values, topic: True}
                 message = dataclasses.replace(message, values=values)
-            if raw.place < reached.setdefault(raw.channel, raw.place):
+            if raw.place < reached.setdefault(topic, raw.place):
                 message = dataclasses.replace(message, is_displaced=True)
             else:
-                reached[raw.channel] = raw.place
+                reached[topic] = raw.place
             yield message
 
     def _readers(

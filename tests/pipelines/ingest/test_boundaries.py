@@ -95,6 +95,12 @@ def test_an_alignment_that_takes_the_boundary_for_a_step_is_refused(
         _episodes(driven[0], MAPPING.format(alignment=alignment), tmp_path)
 
 
+def test_that_holds_for_rows_that_are_cut_otherwise_too(driven, tmp_path):
+    text = MAPPING.format(alignment="sar") + "episodes: {by: gap, seconds: 99}\n"
+    with pytest.raises(UserError, match="alignment: .*boundary.*alignment: rlds"):
+        _episodes(driven[0], text, tmp_path)
+
+
 @pytest.mark.parametrize(("alignment", "more"), [("rlds", 0), ("sar", 1)])
 def test_without_boundaries_either_alignment_may_be_meant(
     stripped, tmp_path, alignment, more

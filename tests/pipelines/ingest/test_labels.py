@@ -38,6 +38,8 @@ def test_values_that_are_named_are_found_in_arrays_of_one():
 
 
 @pytest.mark.parametrize("at", ["last", "any"])
-def test_of_two_values_none_is_chosen(at):
+@pytest.mark.parametrize("means", [(), (1,)])
+def test_of_two_values_none_is_chosen(at, means):
+    label = Label(field="s", at=at, success_values=means)
     with pytest.raises(RefusedSegment, match="means neither"):
-        success_of(Label(field="s", at=at), _segment([[True, True]]))
+        success_of(label, _segment([[True, True]]))

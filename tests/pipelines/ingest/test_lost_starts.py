@@ -42,6 +42,21 @@ NOT_BEFORE_IT = [False, False, True, True, None, True, False, False, True, True,
 LOST_EARLIER = [False, None, False, False, True, True, True, False, True, True, False]
 
 
+@pytest.mark.parametrize("unset", [3, 5])
+def test_a_mark_behind_a_jump_of_the_clock_may_not_be_the_first(tmp_path, unset):
+    said = [False, *[True] * 7, False, True, True, False]
+    log = _log(said)
+    year = 500 * 86400
+    log.rows = [(t, s - year if s < unset else s, value) for t, s, value in log.rows]
+    results, _ = converted(tmp_path, log, MAPPING)
+    *parts, whole = results
+    # Two steps before the jump are too few to be a part.
+    assert len(parts) == (1 if unset == 3 else 2)
+    for part in parts:
+        assert "jumps by more than a year" in part.reasons[0]
+    assert whole.episode.array("observation/q").tolist() == [9.0, 10.0]
+
+
 @pytest.mark.parametrize(
     ("said", "lost_topic", "whole"),
     [
@@ -50,6 +65,7 @@ LOST_EARLIER = [False, None, False, False, True, True, True, False, True, True, 
         (ONCE, "/on", [True, True]),
         (NOT_BEFORE_IT, "/on", [False, True]),
         (LOST_EARLIER, "/on", [True, True]),
+        (AGAIN_AND_AGAIN, "/o", [True, True]),
     ],
 )
 def test_a_mark_that_is_said_again_and_again_may_not_be_the_first(

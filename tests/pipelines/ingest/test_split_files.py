@@ -39,35 +39,41 @@ ROWS = [row for begin in (0.0, 10.0, 20.0) for row in _episode(begin)]
 CUTS = [(0, 8), (8, 18), (18, len(ROWS))]
 
 
-def _ros1(folder):
+def _ros1(folder, parts):
     folder.mkdir()
-    for number, (start, stop) in enumerate(CUTS):
-        write_ros1_bag(folder / f"run_{number}.bag", ROWS[start:stop])
+    for number, rows in enumerate(parts):
+        write_ros1_bag(folder / f"run_{number}.bag", rows)
     return folder, "ros1_split"
 
 
-def _ros2(folder, storage, suffix):
+def _ros2(folder, parts, storage, suffix):
     folder.mkdir()
-    for number, (start, stop) in enumerate(CUTS):
-        part = write_ros2_bag(
-            folder.parent / f"part{number}", ROWS[start:stop], storage=storage
-        )
+    for number, rows in enumerate(parts):
+        part = write_ros2_bag(folder.parent / f"part{number}", rows, storage=storage)
         (file,) = part.glob(f"*{suffix}")
         file.rename(folder / f"run_{number}{suffix}")
     return folder, "ros2_bag"
 
 
 @pytest.fixture(params=["ros1", "db3", "mcap"])
-def split(request, tmp_path):
-    folder = tmp_path / "run"
-    if request.param == "ros1":
-        return _ros1(folder)
-    storage = "SQLITE3" if request.param == "db3" else "MCAP"
-    return _ros2(folder, storage, f".{request.param}")
+def write(request, tmp_path):
+    def written(parts):
+        folder = tmp_path / "run"
+        if request.param == "ros1":
+            return _ros1(folder, parts)
+        storage = "SQLITE3" if request.param == "db3" else "MCAP"
+        return _ros2(folder, parts, storage, f".{request.param}")
+
+    return written
 
 
-def _converted(path, kind, tmp_path):
-    mapping = load_mapping(write_mapping(tmp_path / "mapping", MAPPING))
+@pytest.fixture
+def split(write):
+    return write([ROWS[start:stop] for start, stop in CUTS])
+
+
+def _converted(path, kind, tmp_path, text=MAPPING):
+    mapping = load_mapping(write_mapping(tmp_path / "mapping", text))
     recording = open_recording(path, {}, kind)
     conversion = Conversion(recording, mapping, Origin(path.name, "log"))
     results = list(conversion.results())
@@ -94,6 +100,39 @@ def test_without_a_file_in_the_middle_nothing_is_spliced(split, tmp_path):
     assert whole.episode.array("observation/q")[:, 1].tolist() == [20.0] * 6
     assert any("run_1 is missing" in note for note in ledger.notes)
     assert any("run_1 is missing" in note for note in notes)
+
+
+def test_what_is_missing_is_told_though_the_next_file_has_nothing_to_say(
+    write, tmp_path
+):
+    elsewhere = [("/x", 9.0, [1.0])]
+    path, kind = write([ROWS[:8], ROWS[8:18], elsewhere, ROWS[18:]])
+    (middle,) = path.glob("run_1.*")
+    middle.unlink()
+    (refused, _), _, _ = _converted(path, kind, tmp_path)
+    assert "run_1 is missing before run_2" in refused.reasons[0]
+
+
+def test_a_clock_that_is_set_back_between_two_files_is_seen(write, tmp_path):
+    late = [(topic, seconds - 3.05, value) for topic, seconds, value in ROWS[8:14]]
+    text = MAPPING.replace("false}", "false, late: reject}")
+    path, kind = write([ROWS[:8], late])
+    (refused,), ledger, _ = _converted(path, kind, tmp_path, text)
+    assert "runs backwards in the log" in refused.reasons[0]
+    assert "clock ran backwards" in ledger.notes[0]
+
+
+def test_more_than_ten_files_are_in_the_order_of_their_numbers(write, tmp_path):
+    height = -(-len(ROWS) // 12)
+    path, kind = write([ROWS[n * height : (n + 1) * height] for n in range(12)])
+    results, ledger, _ = _converted(path, kind, tmp_path)
+    assert [r.episode.num_steps for r in results] == [6, 6, 6]
+    assert not ledger.notes
+    (cut,) = path.glob("run_1.*")
+    cut.unlink()
+    (refused, *others), _, _ = _converted(path, kind, tmp_path)
+    assert "run_1 is missing before run_2" in refused.reasons[0]
+    assert [r.episode.num_steps for r in others] == [6, 6]
 
 
 @pytest.mark.parametrize(

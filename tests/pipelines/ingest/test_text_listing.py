@@ -145,6 +145,27 @@ def test_a_quote_that_the_end_of_the_file_leaves_open_is_told(
         DelimitedReader(path, {}).read(segment, ["x"])
 
 
+@pytest.mark.parametrize(
+    "odd", [b'1,0.1,6,"5" wrench', b'1,0.1,6,"%s"' % (b"x" * 150_000)]
+)
+def test_an_odd_quote_that_is_closed_does_not_spoil_what_a_later_line_breaks(
+    table, odd
+):
+    path = table(".csv", [5] * 6, {6: odd, 17: b"3"})
+    read, refused, damage = _outcome(path)
+    assert sorted(read) == [0, 1, 2, 4, 5]
+    assert [reason.split(", line ")[1][:2] for reason in refused] == ["19"]
+    assert damage == ""
+
+
+def test_a_table_with_a_broken_last_line_may_be_looked_into(table):
+    contents = DelimitedReader(
+        table(".csv", [5] * 6, {29: b"5,0.4"}), {"episode": "ep"}
+    ).contents()
+    assert contents.episodes == 5
+    assert any("line 31" in note for note in contents.notes)
+
+
 def test_a_broken_last_line_is_told_as_the_end(table):
     read, refused, damage = _outcome(table(".csv", [5] * 6, {29: b"5,0.4"}))
     assert sorted(read) == [0, 1, 2, 3, 4]

@@ -24,8 +24,8 @@ NO_CLOCK = "its clock was never set (the log's time jumps by more than a year)"
 DISPLACED = "its topic has an earlier one further on in the log"
 NO_FIELD = "without any of the fields asked for"
 _JUMPS = (
-    "time: the log's clock jumps by more than a year before the episode's stop mark: it "
-    "was set meanwhile; cut the log there, or go by clock: {time: header}"
+    "time: the log's clock jumps by more than a year before the episode's stop mark: "
+    "it was set meanwhile; cut the log there, or go by clock: {time: header}"
 )
 # What Python keeps beside a value's own bytes.
 _VALUE_BYTES = 120
@@ -89,7 +89,8 @@ class Cutter:
         self._marker: Marker = make_marker(mapping)
         # By header stamps, when messages were logged says nothing.
         clock = mapping.clock
-        self._late = clock.late if clock is not None and clock.time == "log" else ""
+        by_log = clock is not None and clock.time == "log"
+        self._late = (clock.late or "reject") if clock and by_log else ""
         # Else an episode begins with whatever comes first.
         self._has_starts = mapping.marks.by in ("value", "message")
         self._wanted = set(mapping.fields())
@@ -119,8 +120,7 @@ class Cutter:
             counts = [f"{n} of {topic}" for topic, n in sorted(self._displaced.items())]
             self._ledger.note(
                 "the recorder's clock ran backwards: messages stand before earlier "
-                f"ones of their topic ({', '.join(counts)}); clock: {{late: reject}} "
-                "sets such episodes aside"
+                f"ones of their topic ({', '.join(counts)})"
             )
 
     def _damaged(self, message: Message) -> None:

@@ -95,7 +95,7 @@ class Clock:
       on_gap: What a longer one does: 'keep', 'split' in two episodes, or 'reject'.
       late: What becomes of a value earlier than the one before it in its stream:
         'sort' puts it where it belongs, 'drop' leaves it out, 'reject' refuses the
-        episode.
+        episode. Empty for 'reject' where a log's own clock ran backwards, else 'sort'.
       timestamp: Whether episodes get the feature 'timestamp'.
     """
 
@@ -105,7 +105,7 @@ class Clock:
     log_time_topics: tuple[str, ...] = ()
     max_gap_seconds: Optional[float] = None
     on_gap: str = "keep"
-    late: str = "sort"
+    late: str = ""
     timestamp: bool = True
 
 

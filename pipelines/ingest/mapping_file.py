@@ -95,7 +95,7 @@ def _clock(keys: Keys) -> Optional[Clock]:
         log_time_topics=table.texts("log_time_topics"),
         max_gap_seconds=table.positive("max_gap_seconds"),
         on_gap=table.choice("on_gap", CLOCK_GAPS, "keep"),
-        late=table.choice("late", LATE, "sort"),
+        late=table.choice("late", ("", *LATE), ""),
         timestamp=table.take("timestamp", "true or false", True),
     )
     table.finish()

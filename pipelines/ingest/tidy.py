@@ -27,7 +27,7 @@ def in_order(
     Raises:
       RefusedSegment: A late value, where the mapping refuses those.
     """
-    late = mapping.clock.late if mapping.clock else "reject"
+    late = (mapping.clock.late or "sort") if mapping.clock else "reject"
     ordered: dict[str, Stream] = {}
     kept: dict[str, np.ndarray] = {}
     for field, stream in streams.items():

@@ -90,15 +90,18 @@ def _steps(result):
     return (values if values.ndim == 1 else values[:, 0]).tolist()
 
 
-def test_a_clock_that_was_set_back_is_told(log, tmp_path):
-    (result,), ledger = _converted(log(BACK), "", tmp_path)
+def test_where_late_values_may_be_sorted_that_is_told(log, tmp_path):
+    (result,), ledger = _converted(log(BACK), "sort", tmp_path)
     assert sorted(_steps(result)) == [float(k) for k in range(20)]
     assert [note for note in ledger.notes if "clock ran backwards" in note]
 
 
-def test_where_late_values_are_refused_its_episode_is_set_aside(log, tmp_path):
-    (result,), _ = _converted(log(BACK), "reject", tmp_path)
+@pytest.mark.parametrize("late", ["", "reject"])
+def test_an_episode_in_which_the_clock_was_set_back_is_set_aside(log, late, tmp_path):
+    (result,), ledger = _converted(log(BACK), late, tmp_path)
     assert "runs backwards in the log" in result.reasons[0]
+    assert "late: sort" in result.reasons[0]
+    assert [note for note in ledger.notes if "clock ran backwards" in note]
 
 
 def test_where_late_values_are_dropped_the_rest_is_in_the_log_s_order(log, tmp_path):

@@ -243,7 +243,8 @@ class Cutter:
         growing, self._open = self._open, None
         if growing is None:
             return
-        if jumps and self._marker.needs_end:
+        is_cut_short = jumps and self._marker.needs_end
+        if is_cut_short:
             # A mark behind it may only say again that the episode goes on.
             self._lost_outside = _JUMPS
         if jumps and growing.count_of(self._clock_field()) <= _STRAY_TICKS:
@@ -252,7 +253,7 @@ class Cutter:
         if growing.lost_before and self._marker.repeats:
             # It may have begun in what was lost, and this mark only have said so again.
             growing.problems.append(growing.lost_before)
-        if jumps and self._marker.needs_end:
+        if is_cut_short:
             growing.problems.append(_JUMPS)
         piece = growing.piece(self._number)
         self._number += 1

@@ -205,14 +205,15 @@ class DelimitedReader:
         lines = unchecked_blocks(
             self.path, header.start, header.stop, header.first_line, _FIRST_BYTES
         )
-        delimiter = None if header.is_json else header.dialect.delimiter
-        for block in lines:
-            if column is None:
+        if column is None:
+            for block in lines:
                 check_text(self.path, block)
                 yield block, None
-            else:
-                episodes = functools.partial(self._episodes_of, column=column)
-                yield from sound_pieces(self.path, block, episodes, delimiter)
+            return
+        delimiter = None if header.is_json else header.dialect.delimiter
+        episodes = functools.partial(self._episodes_of, column=column)
+        for block in lines:
+            yield from sound_pieces(self.path, block, episodes, delimiter)
 
     def _episodes_of(self, block: Block, column: str) -> pa.Array:
         check_text(self.path, block)
@@ -249,10 +250,7 @@ class DelimitedReader:
                 {"episode": str(cells[episode][0])} if episode and count else {}
             )
             if episode and episode in fields and self._header.kinds[episode] in NUMBERS:
-                cells = {
-                    **cells,
-                    **self._ahead.whole_numbers(episode, run),
-                }
+                cells = {**cells, **self._ahead.whole_numbers(episode, run)}
             # Most columns of most tables, with nothing more to ask.
             plain = {
                 name: cells[name]

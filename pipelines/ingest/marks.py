@@ -100,10 +100,11 @@ class _ByValue:
 class _ByMessage:
     """A message on one topic begins an episode, one on another ends it."""
 
+    repeats = False
+
     def __init__(self, marks: Marks) -> None:
         self._start, self._stop = str(marks.start), marks.stop
         self.needs_end = marks.stop is not None
-        self.repeats = False
 
     def see(self, message: Message) -> Verdict:
         starts = self._start in message.values

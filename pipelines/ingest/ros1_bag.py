@@ -23,7 +23,7 @@ from thresher.pipelines.ingest.ros1_records import (
     read_skeleton,
     split_chunk,
 )
-from thresher.pipelines.ingest.split_files import in_order, lost_piece, missing_before
+from thresher.pipelines.ingest.split_files import in_order, lost_before
 from thresher.pipelines.ingest.time_order import (
     CHUNK_BITS,
     FILE_BITS,
@@ -97,12 +97,11 @@ class Ros1Bag(TopicLog):
 
     @functools.cached_property
     def _missing(self) -> dict[int, str]:
-        return missing_before([file for file, _ in self._parts])
+        return lost_before([file for file, _ in self._parts])
 
     def notes(self) -> list[str]:
         """Returns which of its files are missing, and where bags end too early."""
-        gaps = [lost_piece(t, self._parts[n][0]) for n, t in self._missing.items()]
-        return gaps + [
+        return [*self._missing.values()] + [
             f"{file.name}: {skeleton.damage}; what stands before is read"
             for file, skeleton in self._parts
             if skeleton.damage
@@ -138,7 +137,7 @@ class Ros1Bag(TopicLog):
         if part > 0 and skeleton.damage:
             told.append(f"{before}: {skeleton.damage}; its end is lost")
         if part in self._missing:
-            told.append(lost_piece(self._missing[part], self._parts[part][0]))
+            told.append(self._missing[part])
         return told
 
     def _timed(

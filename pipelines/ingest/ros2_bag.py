@@ -18,7 +18,7 @@ from thresher.pipelines.ingest.ros2_database import (
     decompress_file,
     is_database,
 )
-from thresher.pipelines.ingest.split_files import in_order, lost_piece, missing_before
+from thresher.pipelines.ingest.split_files import in_order, lost_before
 from thresher.pipelines.ingest.time_order import (
     CHUNK_BITS,
     FILE_BITS,
@@ -159,15 +159,13 @@ class Ros2Bag(TopicLog):
             found.update(part.attributes())
         return found
 
-    def _missing(self, part: int) -> list[str]:
-        """Returns what is told of files that are missing before one."""
-        files = self._files()
-        told = missing_before(files).get(part)
-        return [lost_piece(told, files[part])] if told else []
+    @functools.cached_property
+    def _missing(self) -> dict[int, str]:
+        return lost_before(self._files())
 
     def notes(self) -> list[str]:
         """Returns what is odd about the bag's files."""
-        notes = [t for part in range(len(self._parts)) for t in self._missing(part)]
+        notes = [*self._missing.values()]
         notes += [note for part in self._parts for note in part.notes()]
         if self.path.is_dir() and not (self.path / METADATA).is_file():
             notes.append(f"{METADATA} is missing; the files were read by name")
@@ -210,7 +208,8 @@ class Ros2Bag(TopicLog):
         ours = {c for (p, c), n in self._numbers.items() if p == part and n in channels}
         log.not_asked_for.clear()
         log.bytes_read = 0
-        unplaced += self._missing(part)
+        if part in self._missing:
+            unplaced.append(self._missing[part])
         last_ns = -1
         try:
             for message in log.raw(ours):

@@ -26,6 +26,22 @@ def is_numbered(files: Sequence[Path]) -> bool:
     return len(places) > 1 and len({file.parent for file in files}) == 1
 
 
+def lost_before(files: Sequence[Path]) -> dict[int, str]:
+    """Returns the problem of a log that lacks what stood before some of its files.
+
+    Args:
+      files: Of one recording.
+
+    Returns:
+      As `missing_before`, with what is to be done.
+    """
+    return {
+        place: f"{missing} before {files[place].name}: what it held is lost; copy it "
+        "from the recorder"
+        for place, missing in missing_before(files).items()
+    }
+
+
 def missing_before(files: Sequence[Path]) -> dict[int, str]:
     """Returns what is told of files that are missing before others.
 
@@ -54,10 +70,3 @@ def _places(files: Sequence[Path]) -> tuple[dict[int, int], str]:
         return {}, ""
     places = {int(match[2]): place for place, match in enumerate(found) if match}
     return (places, found[0][1]) if 0 in places else ({}, "")
-
-
-def lost_piece(missing: str, file: Path) -> str:
-    """Returns the problem of a log that lacks what stood before one of its files."""
-    return (
-        f"{missing} before {file.name}: what it held is lost; copy it from the recorder"
-    )

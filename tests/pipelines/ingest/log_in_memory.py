@@ -8,6 +8,15 @@ from thresher.pipelines.ingest.mapping_file import load_mapping
 from thresher.pipelines.ingest.recording import Message
 from thresher.tests.pipelines.ingest.tiny_logs import write_mapping
 
+MAPPING = """
+name: cut
+robot: tiny
+clock: {stream: /q, timestamp: false}
+step_seconds: 1
+features: {observation/q: {from: /q}}
+action: {from: /a, align: first-after}
+"""
+
 
 class Log:
     """A log in memory: (topic, seconds, value) rows in the order of time."""

@@ -5,17 +5,9 @@ from __future__ import annotations
 import pytest
 
 from thresher.pipelines.ingest.assemble import Assembled
-from thresher.tests.pipelines.ingest.log_in_memory import Log, converted
+from thresher.tests.pipelines.ingest.log_in_memory import MAPPING, Log, converted
 
-MAPPING = """
-name: cut
-robot: tiny
-clock: {stream: /q, timestamp: false}
-step_seconds: 1
-features: {observation/q: {from: /q}}
-action: {from: /a, align: first-after}
-episodes: {by: value, field: /on, start: true}
-"""
+MARKED = MAPPING + "episodes: {by: value, field: /on, start: true}\n"
 
 
 def _rows(number):
@@ -36,7 +28,7 @@ def _log(*said):
 
 
 def _episodes(tmp_path, log, text):
-    results, _ = converted(tmp_path, log, MAPPING + text)
+    results, _ = converted(tmp_path, log, MARKED + text)
     assert all(isinstance(result, Assembled) for result in results)
     return [result.episode for result in results]
 
@@ -63,7 +55,7 @@ def test_an_episode_does_not_end_as_the_one_before_did(tmp_path):
 
 def test_a_feature_that_is_carried_over_says_nothing_of_success(tmp_path):
     log = _log(*((("/ok", 10.0 * n + 0.5, n == 0)) for n in range(3)))
-    text = MAPPING.replace("/q}}", "/q}, observation/ok: {from: /ok, dtype: bool}}")
+    text = MARKED.replace("/q}}", "/q}, observation/ok: {from: /ok, dtype: bool}}")
     results, _ = converted(tmp_path, log, text + "success: {field: /ok, at: any}\n")
     found = [r.episode.metadata.outcome.success.value for r in results]
     assert found == ["yes", "no", "no"]
@@ -84,6 +76,6 @@ def test_a_task_told_before_an_episode_holds_until_the_episode_tells_its_own(
 def test_what_was_carried_over_and_not_used_is_counted_once(tmp_path):
     log = _log(("/ok", 9.0, True), ("/task", 9.0, "lift"))
     text = "success: {field: /ok}\nlanguage: {field: /task}\n"
-    _, ledger = converted(tmp_path, log, MAPPING + text)
+    _, ledger = converted(tmp_path, log, MARKED + text)
     # The task is used by both episodes after it, success by none.
     assert ledger.dropped["outside every episode"] == 1

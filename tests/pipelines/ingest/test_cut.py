@@ -9,16 +9,7 @@ from hypothesis import given, settings
 
 from thresher.benchmarks.sound_logs import SECOND, T0
 from thresher.pipelines.ingest.assemble import Assembled
-from thresher.tests.pipelines.ingest.log_in_memory import Log, converted
-
-MAPPING = """
-name: cut
-robot: tiny
-clock: {stream: /q, timestamp: false}
-step_seconds: 1
-features: {observation/q: {from: /q}}
-action: {from: /a, align: first-after}
-"""
+from thresher.tests.pipelines.ingest.log_in_memory import MAPPING, Log, converted
 
 
 def _observed(results):

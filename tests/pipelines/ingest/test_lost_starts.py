@@ -5,17 +5,9 @@ from __future__ import annotations
 import pytest
 
 from thresher.pipelines.ingest.assemble import Assembled
-from thresher.tests.pipelines.ingest.log_in_memory import Log, converted
+from thresher.tests.pipelines.ingest.log_in_memory import MAPPING, Log, converted
 
-MAPPING = """
-name: lost
-robot: tiny
-clock: {stream: /q, timestamp: false}
-step_seconds: 1
-features: {observation/q: {from: /q}}
-action: {from: /a, align: first-after}
-episodes: {by: value, field: /on, start: true}
-"""
+MARKED = MAPPING + "episodes: {by: value, field: /on, start: true}\n"
 
 
 def _log(said, lost_topic="/on"):
@@ -48,7 +40,7 @@ def test_a_mark_behind_a_jump_of_the_clock_may_not_be_the_first(tmp_path, unset)
     log = _log(said)
     year = 500 * 86400
     log.rows = [(t, s - year if s < unset else s, value) for t, s, value in log.rows]
-    results, _ = converted(tmp_path, log, MAPPING)
+    results, _ = converted(tmp_path, log, MARKED)
     *parts, whole = results
     # Two steps before the jump are too few to be a part.
     assert len(parts) == (1 if unset == 3 else 2)
@@ -71,7 +63,7 @@ def test_a_mark_behind_a_jump_of_the_clock_may_not_be_the_first(tmp_path, unset)
 def test_a_mark_that_is_said_again_and_again_may_not_be_the_first(
     tmp_path, said, lost_topic, whole
 ):
-    results, _ = converted(tmp_path, _log(said, lost_topic), MAPPING)
+    results, _ = converted(tmp_path, _log(said, lost_topic), MARKED)
     assert [isinstance(result, Assembled) for result in results] == whole
     for result in results:
         if not isinstance(result, Assembled):
